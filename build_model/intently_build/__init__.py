@@ -1,0 +1,1 @@
+"""Builds bundles: train, cut the head out, calibrate, evaluate, package."""

@@ -1,0 +1,1 @@
+"""Intently's callers' package: the contract (`intently.v1`) and an asyncio client."""

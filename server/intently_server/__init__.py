@@ -1,0 +1,1 @@
+"""The server: gRPC in front of a vLLM engine in its own process."""
