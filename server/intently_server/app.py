@@ -1,0 +1,230 @@
+"""Puts the server together and runs it from start to end."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from intently.v1 import intent_service_pb2, model_service_pb2
+from tokenizers import Tokenizer
+
+from intently_server.admission import Admission
+from intently_server.bundle import Bundle, load_bundle
+from intently_server.classifier import Classifier
+from intently_server.engine.base import Engine
+from intently_server.health import Health
+from intently_server.lifecycle import Lifecycle
+from intently_server.prompt import PromptEncoder
+from intently_server.servicer.handlers import service_handler
+from intently_server.servicer.intent import IntentServicer
+from intently_server.servicer.models import ModelServicer
+from intently_server.servicer.stream import StreamLimits
+from intently_server.settings import Settings
+from intently_server.validation import QueryLimits, QueryValidator
+from intently_server.warmup import TOLERANCE_FLOAT32, TOLERANCE_REDUCED, warm_up
+
+logger = logging.getLogger(__name__)
+
+EngineFactory = Callable[[Settings, Bundle], Awaitable[Engine]]
+
+_INTENT_SERVICE = intent_service_pb2.DESCRIPTOR.services_by_name["IntentService"]
+_MODEL_SERVICE = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+_ENGINE_POLL_S = 0.05  # how soon the engine's death is noticed
+_DEAD_GRACE_S = 0.5  # time for callers and health watchers to hear of it, and for what is left of the engine to end
+_SHUTDOWN_S = 10.0  # time for a healthy engine to end by itself
+
+
+class AddressError(Exception):
+    """The address cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the phases of a run share."""
+
+    settings: Settings
+    bundle: Bundle
+    lifecycle: Lifecycle
+    health: Health
+    limits: QueryLimits
+
+
+async def serve(
+    settings: Settings,
+    start_engine: EngineFactory,
+    *,
+    on_ready: Callable[[str, Bundle], None] = lambda _address, _bundle: None,
+    stop: asyncio.Event | None = None,
+) -> int:
+    """Serves until SIGTERM, SIGINT, `stop`, or the engine's death. Returns the exit code: 0, or 1 after that death.
+
+    Health and the port are up before the engine is, so that probes see NOT_SERVING and callers UNAVAILABLE meanwhile.
+
+    Args:
+        settings: How.
+        start_engine: Starts the engine for the bundle.
+        on_ready: Called with the address once the server is SERVING.
+        stop: Ends the server when set; signals do the same.
+
+    Raises:
+        BundleError: if the bundle cannot be served, or the engine gives other answers than it was packaged with.
+        AddressError: if the address cannot be listened on.
+    """
+    stop = stop or asyncio.Event()
+    _stop_on_signals(stop)
+    bundle = await asyncio.to_thread(load_bundle, settings.bundle)
+    parts = _Parts(settings, bundle, Lifecycle(), Health(), _query_limits(settings, bundle))
+    await parts.health.starting()
+    server, address = _listen(parts)
+    await server.start()
+    engine: Engine | None = None
+    try:
+        starting = asyncio.ensure_future(_start(parts, start_engine))
+        await _first(starting, stop)
+        if not starting.done():
+            return await _give_up(starting)
+        engine = starting.result()
+        await parts.health.serving()
+        _write_ready_file(settings.ready_file, address)
+        logger.info("serving %s revision %s on %s", bundle.model.name, bundle.model.revision[:12], address)
+        on_ready(address, bundle)
+        return await _until_the_end(parts, engine, stop)
+    finally:
+        await server.stop(0)
+        if engine is not None:
+            await engine.shutdown(_SHUTDOWN_S if engine.alive else _DEAD_GRACE_S)
+
+
+async def _start(parts: _Parts, start_engine: EngineFactory) -> Engine:
+    """Starts the engine, checks its answers, and lets the lifecycle serve."""
+    settings, model = parts.settings, parts.bundle.model
+    tokenizer = await asyncio.to_thread(Tokenizer.from_file, str(parts.bundle.tokenizer_file))
+    encoder = PromptEncoder(tokenizer, model.prompt, model.limits)
+    engine = await start_engine(settings, parts.bundle)
+    try:
+        await warm_up(model, encoder, engine, TOLERANCE_FLOAT32 if settings.dtype == "float32" else TOLERANCE_REDUCED)
+    except BaseException:
+        await engine.shutdown(_SHUTDOWN_S)
+        raise
+    validator = QueryValidator(model.intents, parts.limits, model.revision, settings.model_label)
+    admission = Admission(settings.max_in_flight)
+    parts.lifecycle.serve(Classifier(model, validator, admission, encoder, engine, settings.default_top_k))
+    return engine
+
+
+async def _give_up(starting: "asyncio.Future[Engine]") -> int:
+    """A signal came before the engine was ready: it cannot be interrupted while it loads, so it is waited for."""
+    logger.info("stopping as soon as the engine has started")
+    try:
+        engine = await starting
+    except Exception:
+        logger.exception("the engine failed to start")
+        return 1
+    await engine.shutdown(_SHUTDOWN_S)
+    return 0
+
+
+async def _until_the_end(parts: _Parts, engine: Engine, stop: asyncio.Event) -> int:
+    death = asyncio.ensure_future(_engine_death(engine))
+    await _first(death, stop)
+    if death.done() and not stop.is_set():
+        logger.error("the engine has died; the server ends")
+        parts.lifecycle.engine_died()
+        await parts.health.dead()
+        await _idle_within(parts.lifecycle, _DEAD_GRACE_S)
+        return 1
+    death.cancel()
+    logger.info(
+        "stopping: %d calls in flight, waiting at most %g s", parts.lifecycle.calls, parts.settings.drain_timeout
+    )
+    parts.lifecycle.drain()
+    await parts.health.draining()
+    if not await _idle_within(parts.lifecycle, parts.settings.drain_timeout):
+        logger.warning("%d calls had not finished and are cut off", parts.lifecycle.calls)
+    return 0
+
+
+def _listen(parts: _Parts) -> tuple[grpc.aio.Server, str]:
+    settings, lifecycle = parts.settings, parts.lifecycle
+    server = grpc.aio.server(options=_channel_options(settings))
+    stream_limits = StreamLimits(settings.stream_max_in_flight, parts.limits.max_context_turns, settings.drain_timeout)
+    intents = IntentServicer(lifecycle, settings.max_batch_size, stream_limits)
+    models = ModelServicer(parts.bundle, settings.model_label, parts.limits)
+    server.add_generic_rpc_handlers(
+        (service_handler(_INTENT_SERVICE, intents, lifecycle), service_handler(_MODEL_SERVICE, models, lifecycle))
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(parts.health.servicer, server)
+    if settings.reflection:
+        names = [
+            _INTENT_SERVICE.full_name,
+            _MODEL_SERVICE.full_name,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+        ]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+    try:
+        port = server.add_insecure_port(settings.address)
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise AddressError(f"cannot listen on {settings.address}: is it taken, or no address of this host?")
+    return server, f"{settings.address.rpartition(':')[0]}:{port}"
+
+
+def _channel_options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_interval * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def _query_limits(settings: Settings, bundle: Bundle) -> QueryLimits:
+    limits = bundle.model.limits
+    return QueryLimits(
+        max_text_chars=min(settings.max_text_chars, limits.max_text_chars),
+        max_context_turns=min(settings.max_context_turns, limits.max_context_turns),
+    )
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def _engine_death(engine: Engine) -> None:
+    while engine.alive:  # noqa: ASYNC110  # vLLM tells nobody, it has to be asked
+        await asyncio.sleep(_ENGINE_POLL_S)
+
+
+async def _first(future: "asyncio.Future[Any]", stop: asyncio.Event) -> None:
+    """Returns once the future is done or `stop` is set."""
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait([future, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+
+
+async def _idle_within(lifecycle: Lifecycle, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(lifecycle.wait_idle(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _write_ready_file(path: Path | None, address: str) -> None:
+    if path is None:
+        return
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps({"address": address, "pid": os.getpid()}), encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,21 @@
+"""What vLLM reads from the environment when it is imported."""
+
+import os
+
+
+def prepare_environment(log_level: str) -> None:
+    """Sets it before that import; a value that is already set stays.
+
+    Nothing is fetched from or sent to the outside, children are spawned rather than forked (this process has
+    threads), and the engine's own sockets stay on the loopback interface.
+    """
+    defaults = {
+        "VLLM_LOGGING_LEVEL": log_level,
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",
+        "VLLM_HOST_IP": "127.0.0.1",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

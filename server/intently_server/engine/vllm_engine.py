@@ -1,0 +1,152 @@
+"""vLLM's AsyncLLM behind the Engine interface: the only module that imports vLLM.
+
+Uses only what vLLM 0.25.1 and 0.32.0 both have; tests/contract/test_vllm_interface.py names it.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from vllm import AsyncEngineArgs, PoolingParams
+from vllm.inputs import tokens_input
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
+from vllm.v1.metrics.loggers import StatLoggerBase
+
+from intently_server.engine.base import EngineLoad, EngineOutput
+from intently_server.errors import EngineDead
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class VllmConfig:
+    """How vLLM runs a checkpoint.
+
+    Attributes:
+        checkpoint: Folder of a sequence classifier in Hugging Face's layout.
+        labels: Rows of its head.
+        max_input_tokens: Tokens of the longest prompt.
+        dtype: "auto" (the checkpoint's), "bfloat16", "float16" or "float32".
+        max_batched_tokens: Tokens of one step; a longer prompt is prefilled in chunks. None: vLLM's choice.
+        max_sequences: Prompts of one step at most. None: vLLM's choice.
+        kv_cache_gib: Memory of the KV cache in GiB. None: what vLLM finds free.
+        gpu_memory_utilization: Share of the GPU's memory that vLLM may take, 0 to 1; without effect on a CPU.
+        tensor_parallel_size: GPUs that share each layer.
+        enforce_eager: Whether to skip compilation: a quicker start, slower answers.
+    """
+
+    checkpoint: Path
+    labels: int
+    max_input_tokens: int
+    dtype: str = "auto"
+    max_batched_tokens: int | None = None
+    max_sequences: int | None = None
+    kv_cache_gib: float | None = None
+    gpu_memory_utilization: float = 0.9
+    tensor_parallel_size: int = 1
+    enforce_eager: bool = False
+
+    def engine_args(self) -> Mapping[str, Any]:
+        """The arguments of vLLM's AsyncEngineArgs."""
+        return {
+            "model": str(self.checkpoint),
+            "skip_tokenizer_init": True,
+            "trust_remote_code": False,
+            "load_format": "safetensors",
+            "runner": "pooling",
+            "convert": "classify",
+            "dtype": self.dtype,
+            "max_model_len": self.max_input_tokens,
+            "enable_prefix_caching": True,
+            "enable_chunked_prefill": True,
+            "max_num_batched_tokens": self.max_batched_tokens,
+            "max_num_seqs": self.max_sequences,
+            "kv_cache_memory_bytes": None if self.kv_cache_gib is None else int(self.kv_cache_gib * GIB),
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+            "tensor_parallel_size": self.tensor_parallel_size,
+            "enforce_eager": self.enforce_eager,
+            "disable_log_stats": True,
+            "enable_log_requests": False,
+        }
+
+
+class _LoadGauge(StatLoggerBase):  # type: ignore[misc]  # vLLM is not typed for us
+    """Keeps the counts of running and waiting requests that vLLM's scheduler last reported."""
+
+    def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:  # noqa: ARG002
+        self.load = EngineLoad(0, 0)
+
+    def record(
+        self,
+        scheduler_stats: Any,
+        iteration_stats: Any,  # noqa: ARG002
+        mm_cache_stats: Any = None,  # noqa: ARG002
+        engine_idx: int = 0,  # noqa: ARG002
+    ) -> None:
+        if scheduler_stats is not None:
+            self.load = EngineLoad(scheduler_stats.num_running_reqs, scheduler_stats.num_waiting_reqs)
+
+    def log_engine_initialized(self) -> None:
+        """Nothing to say: the server logs its own start."""
+
+
+class VllmEngine:
+    """A vLLM engine in this process; its engine core and workers are child processes."""
+
+    def __init__(self, llm: AsyncLLM, gauges: Sequence[_LoadGauge], labels: int) -> None:
+        self._llm = llm
+        self._gauges = gauges
+        self._labels = labels
+        self._request_numbers = itertools.count()
+
+    @classmethod
+    async def start(cls, config: VllmConfig) -> "VllmEngine":
+        """Loads the checkpoint and starts the engine: 20 s to several minutes, off the event loop.
+
+        Raises:
+            Exception: whatever vLLM raises when it cannot load the checkpoint or has too little memory.
+        """
+        gauges: list[_LoadGauge] = []
+
+        def gauge(vllm_config: Any, engine_index: int = 0) -> _LoadGauge:
+            gauges.append(_LoadGauge(vllm_config, engine_index))
+            return gauges[-1]
+
+        def build() -> AsyncLLM:
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**config.engine_args()), stat_loggers=[gauge])
+
+        return cls(await asyncio.to_thread(build), gauges, config.labels)
+
+    async def classify(self, token_ids: Sequence[int]) -> EngineOutput:
+        """See `Engine.classify`."""
+        params = PoolingParams(task="classify", use_activation=False)
+        number = f"intently-{next(self._request_numbers)}"
+        final: Any = None
+        try:
+            async for output in self._llm.encode(tokens_input(list(token_ids)), params, number):
+                final = output
+        except EngineDeadError as error:
+            raise EngineDead("the engine has died") from error
+        logits = np.asarray(final.outputs.data.float().numpy(), dtype=np.float32)
+        if logits.shape != (self._labels,):
+            raise ValueError(f"the head gave logits of shape {logits.shape}, not ({self._labels},)")
+        return EngineOutput(logits, int(final.num_cached_tokens))
+
+    @property
+    def alive(self) -> bool:
+        """See `Engine.alive`."""
+        return not self._llm.errored
+
+    def load(self) -> EngineLoad:
+        """See `Engine.load`."""
+        loads = [gauge.load for gauge in self._gauges]
+        return EngineLoad(sum(load.running for load in loads), sum(load.waiting for load in loads))
+
+    async def shutdown(self, timeout_s: float) -> None:
+        """See `Engine.shutdown`."""
+        await asyncio.to_thread(self._llm.shutdown, timeout=timeout_s)

@@ -1,0 +1,82 @@
+"""The command intently-server: settings in, exit code out."""
+
+import logging
+import sys
+
+import uvloop
+
+from intently_server.app import AddressError, serve
+from intently_server.bundle import Bundle, BundleError
+from intently_server.engine.base import Engine
+from intently_server.logs import configure_logs
+from intently_server.settings import Settings, SettingsProblem, read_settings
+
+UNUSABLE = 2
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Runs the server. Exit codes stand in --help."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs the server with these arguments and returns its exit code."""
+    try:
+        settings = read_settings(arguments)
+    except SettingsProblem as problem:
+        return _unusable(str(problem))
+    configure_logs(settings.log_level)
+    try:
+        return uvloop.run(serve(settings, start_vllm, on_ready=_say_how_to_call))
+    except BundleError as error:
+        return _unusable(f"cannot serve bundle {settings.bundle}: {error}")
+    except AddressError as error:
+        return _unusable(str(error))
+    except Exception:
+        logger.exception("the server failed")
+        return 1
+
+
+async def start_vllm(settings: Settings, bundle: Bundle) -> Engine:
+    """Starts vLLM for a bundle. Imports it only now: the import takes seconds, and reads the environment."""
+    from intently_server.engine.environment import prepare_environment
+
+    prepare_environment(settings.engine_log_level)
+    from intently_server.engine.vllm_engine import VllmConfig, VllmEngine
+
+    logger.info("starting vLLM for %s; this takes from half a minute to some minutes", bundle.model.name)
+    return await VllmEngine.start(
+        VllmConfig(
+            checkpoint=bundle.path,
+            labels=bundle.model.labels,
+            max_input_tokens=bundle.model.limits.max_input_tokens,
+            dtype=settings.dtype,
+            max_batched_tokens=settings.max_batched_tokens,
+            max_sequences=settings.max_sequences,
+            kv_cache_gib=settings.kv_cache_gib,
+            gpu_memory_utilization=settings.gpu_memory_utilization,
+            tensor_parallel_size=settings.tensor_parallel_size,
+            enforce_eager=settings.enforce_eager,
+        )
+    )
+
+
+def _say_how_to_call(address: str, bundle: Bundle) -> None:
+    message = (
+        f"\n{bundle.model.name} is SERVING on {address}. In another shell:\n\n"
+        f'    .venv/bin/intently classify "wake me at seven tomorrow" --address {address}\n\n'
+        "Ctrl-C ends it.\n"
+    )
+    sys.stdout.write(message)
+    sys.stdout.flush()
+
+
+def _unusable(reason: str) -> int:
+    sys.stderr.write(f"intently-server: {reason}\n")
+    return UNUSABLE
+
+
+if __name__ == "__main__":
+    main()

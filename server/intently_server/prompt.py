@@ -1,0 +1,108 @@
+"""From an utterance and its context to token ids, with the prompt's fixed pieces tokenized once."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from intently_server.errors import InvalidInput
+from intently_server.model import Limits, PromptLayout
+from intently_server.types import Query, Role, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """The ids of a whole prompt, and whether anything was cut to make it fit."""
+
+    token_ids: list[int]
+    truncated: bool
+
+
+class PromptEncoder:
+    """Lays prompts out as `Prompt` in bundle.proto says.
+
+    Safe to use from several threads at once.
+
+    Args:
+        tokenizer: The bundle's. From now on it takes special tokens in text for plain text: what users say can
+            never forge the prompt's structure.
+        layout: The fixed pieces, in which special tokens are recognised.
+        limits: `max_input_tokens` bounds the whole prompt.
+
+    Raises:
+        ValueError: if the fixed pieces leave no room for an utterance.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, layout: PromptLayout, limits: Limits) -> None:
+        tokenizer.encode_special_tokens = False
+        self._tokenizer = tokenizer
+        self._prefix = self._encode(layout.prefix)
+        self._utterance_open = self._encode(layout.utterance_open)
+        self._suffix = self._encode(layout.suffix)
+        self._turn_pieces = {
+            Role.USER: (self._encode(layout.user_open), self._encode(layout.user_close)),
+            Role.ASSISTANT: (self._encode(layout.assistant_open), self._encode(layout.assistant_close)),
+        }
+        tokenizer.encode_special_tokens = True
+        self._max_tokens = limits.max_input_tokens
+        self._room = self._max_tokens - len(self._prefix) - len(self._utterance_open) - len(self._suffix)
+        if self._room < 1:
+            raise ValueError(f"the prompt's fixed pieces leave no room for an utterance in {self._max_tokens} tokens")
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Tokens that all prompts begin with."""
+        return len(self._prefix)
+
+    def encode(self, text: str, context: Sequence[Turn] = ()) -> EncodedPrompt:
+        """The ids of a prompt that must fit. See `encode_query`."""
+        return self.encode_query(Query(text=text, context=tuple(context)))
+
+    def encode_query(self, query: Query) -> EncodedPrompt:
+        """Returns the ids of the whole prompt.
+
+        With `trim_context` the oldest turns are left out until it fits; with `allow_truncation` so is, if that is not
+        enough, the end of the utterance.
+
+        Raises:
+            InvalidInput: if it does not fit and may not be cut; names the field.
+        """
+        utterance = self._encode(query.text)
+        turns = [self._encode_turn(turn) for turn in query.context]
+        excess = len(utterance) + sum(map(len, turns)) - self._room
+        may_cut = query.allow_truncation or (query.trim_context and len(utterance) <= self._room)
+        if excess > 0:
+            if not may_cut:
+                raise self._too_long(len(utterance), excess)
+            utterance, turns = self._cut(utterance, turns)
+        ids = [*self._prefix, *itertools.chain.from_iterable(turns), *self._utterance_open, *utterance, *self._suffix]
+        return EncodedPrompt(ids, excess > 0)
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _encode_turn(self, turn: Turn) -> list[int]:
+        if turn.role is None:
+            raise InvalidInput.of("context", "every turn needs a role")
+        opened, closed = self._turn_pieces[turn.role]
+        return [*opened, *self._encode(turn.text), *closed]
+
+    def _cut(self, utterance: list[int], turns: list[list[int]]) -> tuple[list[int], list[list[int]]]:
+        room = self._room - len(utterance)
+        kept: list[list[int]] = []
+        for turn in reversed(turns):
+            room -= len(turn)
+            if room < 0:
+                break
+            kept.insert(0, turn)
+        return utterance[: self._room], kept
+
+    def _too_long(self, utterance_tokens: int, excess: int) -> InvalidInput:
+        field = "text" if utterance_tokens > self._room else "context"
+        return InvalidInput.of(
+            field,
+            f"the prompt is {excess} tokens over this model's limit of {self._max_tokens}; "
+            "shorten it, or set allow_truncation",
+        )

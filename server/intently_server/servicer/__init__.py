@@ -1,0 +1,1 @@
+"""The gRPC side: protobuf in, protobuf out, and every error as a status."""

@@ -1,0 +1,93 @@
+"""What goes in and out of the classifier: frozen values without protobuf or gRPC."""
+
+import enum
+from dataclasses import dataclass, field
+
+
+class Role(enum.Enum):
+    """Who said a turn."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Outcome(enum.Enum):
+    """What was decided about an utterance. Meanings stand at `Outcome` in intent_service.proto."""
+
+    MATCHED = "matched"
+    OUT_OF_SCOPE = "out_of_scope"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the conversation before the utterance. `role` is None where the caller gave none."""
+
+    role: Role | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSelector:
+    """Which model must answer: by revision or by label. Both None: the selector was sent empty."""
+
+    revision: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One utterance to classify, not yet validated.
+
+    Fields are those of `ClassifyRequest`, and `trim_context`: whether the oldest turns may be left out to make the
+    prompt fit, as in a context that the server itself accumulates.
+    """
+
+    text: str
+    context: tuple[Turn, ...] = ()
+    request_id: str = ""
+    language_code: str = ""
+    model: ModelSelector | None = None
+    candidate_intents: tuple[str, ...] = ()
+    top_k: int | None = None
+    min_confidence: float | None = None
+    allow_truncation: bool = False
+    trim_context: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An intent, its calibrated probability in [0, 1], and its logit before calibration."""
+
+    intent: str
+    confidence: float
+    raw_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the logits of one utterance mean: predictions best first, and the out-of-scope confidence in [0, 1]."""
+
+    outcome: Outcome
+    predictions: tuple[Prediction, ...]
+    out_of_scope_confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of one classification went, in seconds."""
+
+    queue_s: float = 0.0
+    tokenize_s: float = 0.0
+    inference_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The answer to one query. Token counts are of the whole prompt."""
+
+    decision: Decision
+    input_tokens: int
+    cached_tokens: int
+    truncated: bool
+    timing: Timing = field(default_factory=Timing)
