@@ -1,1 +1,1 @@
-"""Runs releases on Envoy. So far an empty room: the import name and its layer are fixed, the release commands follow."""
+"""Releases on Envoy. Nothing is here yet but the import name and its place among the layers."""

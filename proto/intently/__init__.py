@@ -1,1 +1,35 @@
-"""Intently's callers' package: the contract (`intently.v1`) and an asyncio client."""
+"""Intently's callers' package: the contract (`intently.v1`) and an asyncio client.
+
+from intently import IntentClient
+
+async with IntentClient("127.0.0.1:50051") as client:
+    answer = await client.classify("wake me at seven tomorrow")
+"""
+
+from intently.answers import Classification, Outcome, Prediction, Role, Turn
+from intently.client import IntentClient
+from intently.errors import (
+    DeadlineExceededError,
+    FieldViolation,
+    IntentlyError,
+    InvalidRequestError,
+    ModelNotServedError,
+    OverloadedError,
+    UnavailableError,
+)
+
+__all__ = [
+    "Classification",
+    "DeadlineExceededError",
+    "FieldViolation",
+    "IntentClient",
+    "IntentlyError",
+    "InvalidRequestError",
+    "ModelNotServedError",
+    "Outcome",
+    "OverloadedError",
+    "Prediction",
+    "Role",
+    "Turn",
+    "UnavailableError",
+]

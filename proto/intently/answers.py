@@ -1,0 +1,78 @@
+"""What callers send and get: turns, predictions, answers."""
+
+import enum
+from dataclasses import dataclass
+
+from intently.v1 import intent_service_pb2 as pb
+
+
+class Outcome(enum.Enum):
+    """What the server decided; see `Outcome` in intent_service.proto."""
+
+    MATCHED = pb.OUTCOME_MATCHED
+    OUT_OF_SCOPE = pb.OUTCOME_OUT_OF_SCOPE
+    AMBIGUOUS = pb.OUTCOME_AMBIGUOUS
+
+
+class Role(enum.Enum):
+    """Who said a turn."""
+
+    USER = pb.ROLE_USER
+    ASSISTANT = pb.ROLE_ASSISTANT
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the conversation before the utterance."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An intent and its calibrated probability, 0 to 1."""
+
+    intent: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The answer to one utterance.
+
+    Attributes:
+        outcome: What was decided. Act on `intent` when it is MATCHED.
+        predictions: The likeliest intents, best first; with OUT_OF_SCOPE only the nearest, for inspection.
+        out_of_scope_confidence: How much speaks for none of the model's intents, 0 to 1.
+        message: The whole response: model, timing, token counts.
+    """
+
+    outcome: Outcome
+    predictions: tuple[Prediction, ...]
+    out_of_scope_confidence: float
+    message: pb.ClassifyResponse
+
+    @property
+    def intent(self) -> str | None:
+        """The intent to act on; None unless the outcome is MATCHED."""
+        return self.predictions[0].intent if self.outcome is Outcome.MATCHED else None
+
+    @property
+    def confidence(self) -> float:
+        """The confidence of the best prediction; 0.0 if there is none."""
+        return self.predictions[0].confidence if self.predictions else 0.0
+
+    @classmethod
+    def from_message(cls, message: pb.ClassifyResponse) -> "Classification":
+        """The answer that a response holds.
+
+        Raises:
+            ValueError: for an outcome that this version does not know.
+        """
+        return cls(
+            outcome=Outcome(message.outcome),
+            predictions=tuple(Prediction(p.intent, p.confidence) for p in message.predictions),
+            out_of_scope_confidence=message.out_of_scope_confidence,
+            message=message,
+        )

@@ -1,0 +1,106 @@
+"""What a caller can be told, as exceptions with the server's reason and remedy.
+
+IntentlyError
+├── InvalidRequestError    mend the fields in `violations`
+├── ModelNotServedError    the revision or label is not served there
+├── OverloadedError        come back after `retry_after_s`
+├── UnavailableError       nobody there, or not now
+└── DeadlineExceededError  no answer in time
+Any other status is an IntentlyError itself.
+"""
+
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One thing wrong with a request: the field's path and a description."""
+
+    field: str
+    description: str
+
+
+class IntentlyError(Exception):
+    """A call that failed.
+
+    Attributes:
+        code: The gRPC status code.
+        reason: The server's UPPER_SNAKE_CASE reason; "" where the error did not come from an Intently server.
+        violations: For a bad request, what is wrong with which field.
+        retry_after_s: For an overload, when to come back, in seconds.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        reason: str = "",
+        violations: tuple[FieldViolation, ...] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.violations = violations
+        self.retry_after_s = retry_after_s
+
+
+class InvalidRequestError(IntentlyError):
+    """The request is wrong: `violations` names the fields."""
+
+
+class ModelNotServedError(IntentlyError):
+    """The model asked for is not served there."""
+
+
+class OverloadedError(IntentlyError):
+    """The server is full, or the message too large for it (then `retry_after_s` is None)."""
+
+
+class UnavailableError(IntentlyError):
+    """There is no server, or it cannot answer now; `reason` is empty in the first case."""
+
+
+class DeadlineExceededError(IntentlyError):
+    """There was no answer in time."""
+
+
+_CLASSES: dict[grpc.StatusCode, type[IntentlyError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
+    grpc.StatusCode.FAILED_PRECONDITION: ModelNotServedError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
+}
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError) -> IntentlyError:
+    """The exception for a failed call."""
+    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    try:
+        status = status_pb2.Status.FromString(details if isinstance(details, bytes) else b"")
+    except DecodeError:
+        status = status_pb2.Status()
+    return _build(error.code(), error.details() or error.code().name, status)
+
+
+def from_status(status: status_pb2.Status) -> IntentlyError:
+    """The exception for a status inside a message: one result of a batch, or an item's error."""
+    codes = {code.value[0]: code for code in grpc.StatusCode}
+    return _build(codes.get(status.code, grpc.StatusCode.UNKNOWN), status.message, status)
+
+
+def _build(code: grpc.StatusCode, message: str, status: status_pb2.Status) -> IntentlyError:
+    info, request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    found = {type(part) for part in (info, request, retry) for packed in status.details if packed.Unpack(part)}
+    return _CLASSES.get(code, IntentlyError)(
+        code,
+        message,
+        reason=info.reason,
+        violations=tuple(FieldViolation(v.field, v.description) for v in request.field_violations),
+        retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9 if type(retry) in found else None,
+    )
