@@ -1,0 +1,1 @@
+"""What the tests share: a real server on real sockets, an engine in memory, bundles to damage, processes to watch."""
