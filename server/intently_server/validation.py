@@ -42,6 +42,7 @@ class QueryValidator:
             InvalidInput: names every field that is wrong.
             ModelNotServed: if another model is asked for.
         """
+        self.check_counts(len(query.context), len(query.candidate_intents))
         violations = [
             *self._text("text", query.text),
             *self._context(query),
@@ -52,6 +53,22 @@ class QueryValidator:
             raise InvalidInput(violations)
         if query.model is not None:
             self.check_model(query.model)
+
+    def check_counts(self, turns: int, candidates: int) -> None:
+        """Accepts the lengths of a query's lists in silence: before millions of items are made into values.
+
+        Raises:
+            InvalidInput: names the list that is too long.
+        """
+        violations = []
+        if turns > self._limits.max_context_turns:
+            violations.append(Violation("context", f"has {turns} turns; the limit is {self._limits.max_context_turns}"))
+        if candidates > len(self._intents):
+            violations.append(
+                Violation("candidate_intents", f"has {candidates} names; this model has {len(self._intents)} intents")
+            )
+        if violations:
+            raise InvalidInput(violations)
 
     def check_model(self, selector: ModelSelector, field: str = "model") -> None:
         """Accepts a selector of the model that is served, in silence.
@@ -77,9 +94,6 @@ class QueryValidator:
         return []
 
     def _context(self, query: Query) -> list[Violation]:
-        limit = self._limits.max_context_turns
-        if len(query.context) > limit:
-            return [Violation("context", f"has {len(query.context)} turns; the limit is {limit}")]
         violations: list[Violation] = []
         for index, turn in enumerate(query.context):
             if turn.role is None:

@@ -1,4 +1,4 @@
-"""An engine in memory behind the server's Engine interface: for tests of timing, faults and traffic, never of answers."""
+"""An engine in memory behind the server's Engine interface: for tests of timing, faults and traffic."""
 
 import asyncio
 import zlib
@@ -59,7 +59,7 @@ class MemoryEngine:
         """See `Engine.load`."""
         return EngineLoad(self._running, 0)
 
-    async def shutdown(self, timeout_s: float) -> None:
+    async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002
         """See `Engine.shutdown`."""
         self.shut_down = True
 
@@ -111,7 +111,7 @@ class MemoryEngineFactory:
         self.may_start.set()
         self._engine: MemoryEngine | None = None
 
-    async def __call__(self, settings: Settings, bundle: Bundle) -> MemoryEngine:
+    async def __call__(self, settings: Settings, bundle: Bundle) -> MemoryEngine:  # noqa: ARG002
         """See `EngineFactory` in app.py."""
         await self.may_start.wait()
         model = bundle.model

@@ -83,6 +83,7 @@ class IntentServicer:
         deadline: float | None,
         trim_context: bool = False,
     ) -> pb.ClassifyResponse:
+        classifier.validator.check_counts(len(request.context), len(request.candidate_intents))
         query = convert.query(request, trim_context=trim_context)
         classification = await classifier.classify(query, arrived, deadline)
         return convert.response(request.request_id, classification, classifier.model)

@@ -13,6 +13,7 @@ from intently_server.validation import QueryLimits
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
+_LONGEST_OFFSET = 10  # characters; Python refuses to read a number of thousands of digits
 
 T = TypeVar("T")
 Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
@@ -116,6 +117,6 @@ def _offset(token: str) -> int:
         text = base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError):
         text = ""
-    if not text.startswith("o") or not text[1:].isdecimal():
+    if not text.startswith("o") or not text[1:].isdecimal() or len(text) > _LONGEST_OFFSET:
         raise InvalidInput.of("page_token", "was not given out by this server")
     return int(text[1:])

@@ -9,15 +9,17 @@ from intently_server.errors import InvalidInput
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _MAX_DEPTH = 32
+_MAX_FIELDS = 50_000  # read in some tens of milliseconds, during which the event loop does nothing else
 
 
 def explain(data: bytes, descriptor: Descriptor) -> InvalidInput:
     """The error for bytes that are no message of this type.
 
-    Names the first text that is not UTF-8, as a path such as "context[2].text", where that is what is wrong.
+    Names the first text that is not UTF-8, as a path such as "context[2].text", where that is what is wrong and it is
+    among the message's first fields.
     """
     try:
-        path = _first_bad_text(data, descriptor, _MAX_DEPTH)
+        path = _first_bad_text(data, descriptor, _MAX_DEPTH, iter(range(_MAX_FIELDS)))
     except (DecodeError, IndexError):
         path = None
     if path is None:
@@ -25,9 +27,9 @@ def explain(data: bytes, descriptor: Descriptor) -> InvalidInput:
     return InvalidInput.of(path, "is not valid UTF-8")
 
 
-def _first_bad_text(data: bytes, descriptor: Descriptor, depth: int) -> str | None:
+def _first_bad_text(data: bytes, descriptor: Descriptor, depth: int, budget: Iterator[int]) -> str | None:
     seen: dict[int, int] = {}
-    for number, value in _length_delimited(data):
+    for number, value in _length_delimited(data, budget):
         field = descriptor.fields_by_number.get(number)
         if field is None or depth == 0:
             continue
@@ -37,16 +39,18 @@ def _first_bad_text(data: bytes, descriptor: Descriptor, depth: int) -> str | No
         if field.type == FieldDescriptor.TYPE_STRING and not _is_utf8(value):
             return name
         if field.message_type is not None:
-            inner = _first_bad_text(value, field.message_type, depth - 1)
+            inner = _first_bad_text(value, field.message_type, depth - 1, budget)
             if inner is not None:
                 return f"{name}.{inner}"
     return None
 
 
-def _length_delimited(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Field number and payload of each length-delimited field of a message, in order."""
+def _length_delimited(data: bytes, budget: Iterator[int]) -> Iterator[tuple[int, bytes]]:
+    """Field number and payload of each length-delimited field of a message, in order, until the budget is spent."""
     at = 0
     while at < len(data):
+        if next(budget, None) is None:
+            raise DecodeError("too many fields to look at")
         tag, at = _varint(data, at)
         kind = tag & 7
         if kind == _VARINT:

@@ -155,4 +155,4 @@ def test_a_single_candidate_has_no_runner_up() -> None:
     decision = decide(logits_of(0.5, 0.4, 0.1), named(3), calibration, candidates=[2], top_k=5)
 
     assert decision.outcome is Outcome.MATCHED
-    assert [(p.intent, p.confidence) for p in decision.predictions] == [("intent_2", pytest.approx(1.0))]
+    assert {p.intent: p.confidence for p in decision.predictions} == pytest.approx({"intent_2": 1.0})

@@ -87,7 +87,9 @@ def test_users_text_never_becomes_a_special_token(
 
 @given(text=texts)
 def test_users_text_is_kept_word_for_word(encoder: PromptEncoder, reference: Tokenizer, text: str) -> None:
-    head = len(ids_of(reference, LAYOUT.prefix, special=True)) + len(ids_of(reference, "<|im_start|>user ", special=True))
+    head = len(ids_of(reference, LAYOUT.prefix, special=True)) + len(
+        ids_of(reference, "<|im_start|>user ", special=True)
+    )
     tail = len(ids_of(reference, LAYOUT.suffix, special=True))
 
     ids = encoder.encode(text).token_ids

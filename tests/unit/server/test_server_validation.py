@@ -42,6 +42,7 @@ def fields_at_fault(query: Query) -> list[str]:
         ({"candidate_intents": ("alarm", "alarm")}, "candidate_intents"),
         ({"candidate_intents": ("alarm", "alarms")}, "candidate_intents[1]"),
         ({"candidate_intents": ("",)}, "candidate_intents[0]"),
+        ({"candidate_intents": (*INTENTS, "alarm")}, "candidate_intents"),
         ({"model": ModelSelector()}, "model"),
     ],
 )
@@ -55,11 +56,24 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
     assert fields_at_fault(query) == ["text", "request_id", "top_k", "candidate_intents[0]"]
 
 
-@given(st.lists(st.text(min_size=1), min_size=20, unique=True))
-def test_a_flood_of_unknown_candidates_is_not_echoed_whole(names: list[str]) -> None:
-    unknown = [f"no {name}" for name in names]
+def test_a_flood_of_unknown_candidates_is_not_echoed_whole() -> None:
+    many = QueryValidator([f"intent_{i}" for i in range(50)], LIMITS, "a" * 64, [])
 
-    assert len(fields_at_fault(Query(text="wake me", candidate_intents=tuple(unknown)))) == 10
+    with pytest.raises(InvalidInput) as caught:
+        many.check(Query(text="wake me", candidate_intents=tuple(f"no {i}" for i in range(50))))
+
+    assert [violation.field for violation in caught.value.violations] == [f"candidate_intents[{i}]" for i in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("turns", "candidates", "fields"),
+    [(4, 0, ["context"]), (0, 4, ["candidate_intents"]), (10**7, 10**7, ["context", "candidate_intents"])],
+)
+def test_lists_are_counted_before_they_are_read(turns: int, candidates: int, fields: list[str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        VALIDATOR.check_counts(turns, candidates)
+
+    assert [violation.field for violation in caught.value.violations] == fields
 
 
 @pytest.mark.parametrize(

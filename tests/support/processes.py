@@ -1,0 +1,50 @@
+"""Watches over the processes that tests start, by a mark in the environment that grandchildren inherit too."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+
+import psutil
+
+MARK = "TESTS_PROCESS_MARK"
+
+
+def mark_children() -> str:
+    """Marks every process that is started from now on; returns the mark."""
+    return os.environ.setdefault(MARK, uuid.uuid4().hex)
+
+
+def left_behind(mark: str, within_s: float = 5.0) -> list[str]:
+    """Processes with the mark that have not ended `within_s` from now, as text for people.
+
+    The resource tracker of Python's multiprocessing is none of them: it ends with the process that it serves.
+    """
+    give_up = time.monotonic() + within_s
+    while True:
+        found = [_describe(process) for process in _marked(mark)]
+        if not found or time.monotonic() > give_up:
+            return found
+        time.sleep(0.1)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """All processes below `pid`."""
+    return psutil.Process(pid).children(recursive=True)
+
+
+def _marked(mark: str) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        try:
+            ours = process.pid != os.getpid() and process.environ().get(MARK) == mark
+            if ours and process.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in _describe(process):
+                yield process
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} {' '.join(process.cmdline())}"
+    except psutil.Error:
+        return f"{process.pid}"

@@ -1,0 +1,144 @@
+"""Settings: each is described, flag and environment agree, and what is unknown is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from intently_server.settings import Settings, SettingsProblem, read_settings
+
+# For each setting, a text that is not its default, as a flag or an environment variable gives it.
+SAMPLES = {
+    "bundle": "some/folder",
+    "address": "0.0.0.0:1234",
+    "ready_file": "ready.json",
+    "max_message_bytes": "1000",
+    "max_text_chars": "100",
+    "max_context_turns": "0",
+    "max_batch_size": "7",
+    "max_in_flight": "8",
+    "max_concurrent_streams": "9",
+    "stream_max_in_flight": "10",
+    "default_top_k": "3",
+    "min_ping_interval": "2.5",
+    "drain_timeout": "0",
+    "dtype": "float32",
+    "max_batched_tokens": "512",
+    "max_sequences": "16",
+    "kv_cache_gib": "0.5",
+    "gpu_memory_utilization": "0.25",
+    "tensor_parallel_size": "2",
+    "log_level": "DEBUG",
+    "engine_log_level": "ERROR",
+}
+SPECIAL = {"model_label", "reflection", "enforce_eager"}  # a list and two switches, tested below
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"INTENTLY_{name.upper()}", raising=False)
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def test_every_setting_is_tested_here() -> None:
+    assert set(Settings.model_fields) == {*SAMPLES, *SPECIAL}
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_described_in_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_settings(["--help"])
+
+    description = Settings.model_fields[name].description
+    assert ended.value.code == 0
+    assert description
+    printed = " ".join(capsys.readouterr().out.split())
+    assert flag(name) in printed
+    assert " ".join(description.split()) in printed
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_flag_and_environment_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = [] if name == "bundle" else ["--bundle", "b"]
+    by_flag = read_settings([*base, flag(name), SAMPLES[name]])
+
+    monkeypatch.setenv(f"INTENTLY_{name.upper()}", SAMPLES[name])
+    by_environment = read_settings(base)
+
+    assert by_flag == by_environment
+    assert str(getattr(by_flag, name)) in {SAMPLES[name], f"{SAMPLES[name]}.0"}
+    assert getattr(by_flag, name) != Settings.model_fields[name].default
+
+
+@pytest.mark.parametrize("name", ["reflection", "enforce_eager"])
+@pytest.mark.parametrize("value", [True, False])
+def test_switches(name: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_flag = read_settings(["--bundle", "b", flag(name) if value else flag(f"no_{name}")])
+    monkeypatch.setenv(f"INTENTLY_{name.upper()}", str(value).lower())
+
+    assert read_settings(["--bundle", "b"]) == by_flag
+    assert getattr(by_flag, name) is value
+
+
+def test_a_list_is_a_repeated_flag_and_json_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_flag = read_settings(["--bundle", "b", "--model-label", "stable", "--model-label", "blue"])
+    monkeypatch.setenv("INTENTLY_MODEL_LABEL", json.dumps(["stable", "blue"]))
+
+    assert read_settings(["--bundle", "b"]) == by_flag
+    assert by_flag.model_label == ["stable", "blue"]
+
+
+def test_a_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTLY_MAX_IN_FLIGHT", "5")
+
+    assert read_settings(["--bundle", "b", "--max-in-flight", "6"]).max_in_flight == 6
+
+
+def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTLY_MAX_INFLIGHT", "5")
+
+    with pytest.raises(SettingsProblem, match="INTENTLY_MAX_INFLIGHT"):
+        read_settings(["--bundle", "b"])
+
+
+@pytest.mark.parametrize("stray", [["--no-such-flag", "1"], ["stray"], ["--max-in-fl", "3"]])
+def test_an_unknown_flag_ends_with_2(stray: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_settings(["--bundle", "b", *stray])
+
+    assert ended.value.code == 2
+    assert stray[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "--bundle"),
+        (["--bundle", "b", "--max-in-flight", "0"], "--max-in-flight"),
+        (["--bundle", "b", "--max-in-flight", "many"], "--max-in-flight"),
+        (["--bundle", "b", "--gpu-memory-utilization", "1.5"], "--gpu-memory-utilization"),
+        (["--bundle", "b", "--drain-timeout", "-1"], "--drain-timeout"),
+        (["--bundle", "b", "--dtype", "int4"], "--dtype"),
+    ],
+)
+def test_what_is_missing_or_out_of_range_is_named(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises((SettingsProblem, SystemExit)) as caught:
+        read_settings(arguments)
+
+    assert named in f"{caught.value}{capsys.readouterr().err}"
+
+
+def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTLY_MODEL_LABEL", "stable")
+
+    with pytest.raises(SettingsProblem, match="model_label"):
+        read_settings(["--bundle", "b"])
+
+
+def test_paths_are_paths() -> None:
+    assert read_settings(["--bundle", "some/folder"]).bundle == Path("some/folder")
