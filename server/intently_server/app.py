@@ -14,7 +14,6 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from intently.v1 import intent_service_pb2, model_service_pb2
-from tokenizers import Tokenizer
 
 from intently_server.admission import Admission
 from intently_server.bundle import Bundle, load_bundle
@@ -22,7 +21,6 @@ from intently_server.classifier import Classifier
 from intently_server.engine.base import Engine
 from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
-from intently_server.prompt import PromptEncoder
 from intently_server.servicer.handlers import service_handler
 from intently_server.servicer.intent import IntentServicer
 from intently_server.servicer.models import ModelServicer
@@ -106,11 +104,10 @@ async def serve(
 async def _start(parts: _Parts, start_engine: EngineFactory) -> Engine:
     """Starts the engine, checks its answers, and lets the lifecycle serve."""
     settings, model = parts.settings, parts.bundle.model
-    tokenizer = await asyncio.to_thread(Tokenizer.from_file, str(parts.bundle.tokenizer_file))
-    encoder = PromptEncoder(tokenizer, model.prompt, model.limits)
+    encoder = parts.bundle.encoder
     engine = await start_engine(settings, parts.bundle)
     try:
-        await warm_up(model, encoder, engine, TOLERANCE_FLOAT32 if settings.dtype == "float32" else TOLERANCE_REDUCED)
+        await warm_up(model, engine, TOLERANCE_FLOAT32 if settings.dtype == "float32" else TOLERANCE_REDUCED)
     except BaseException:
         await engine.shutdown(_SHUTDOWN_S)
         raise

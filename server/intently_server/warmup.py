@@ -8,19 +8,17 @@ from intently_server.bundle import MANIFEST, BundleError
 from intently_server.calibration import probabilities
 from intently_server.engine.base import Engine
 from intently_server.model import GoldenVector, Model
-from intently_server.prompt import PromptEncoder
 
 # Golden probabilities were computed in float32; these cover what the engine's own arithmetic may differ by.
 TOLERANCE_FLOAT32 = 1e-3
 TOLERANCE_REDUCED = 2e-2
 
 
-async def warm_up(model: Model, encoder: PromptEncoder, engine: Engine, tolerance: float) -> None:
+async def warm_up(model: Model, engine: Engine, tolerance: float) -> None:
     """Runs every golden vector, alone and then all at once, which also fills the prefix cache.
 
     Args:
         model: Whose vectors to run.
-        encoder: Must lay them out as the builder did.
         engine: Must give their probabilities.
         tolerance: Greatest difference of a probability that is let pass.
 
@@ -29,23 +27,14 @@ async def warm_up(model: Model, encoder: PromptEncoder, engine: Engine, toleranc
         EngineDead: if the engine dies on it.
     """
     for index, golden in enumerate(model.golden_vectors):
-        await _check(index, golden, model, encoder, engine, tolerance)
+        await _check(index, golden, model, engine, tolerance)
     await asyncio.gather(
-        *(_check(i, golden, model, encoder, engine, tolerance) for i, golden in enumerate(model.golden_vectors))
+        *(_check(i, golden, model, engine, tolerance) for i, golden in enumerate(model.golden_vectors))
     )
 
 
-async def _check(
-    index: int, golden: GoldenVector, model: Model, encoder: PromptEncoder, engine: Engine, tolerance: float
-) -> None:
-    ids = encoder.encode(golden.text, golden.context).token_ids
-    if tuple(ids) != golden.token_ids:
-        raise BundleError(
-            MANIFEST,
-            f"golden vector {index} has other token ids here than when it was packaged ({len(ids)} tokens, "
-            f"{len(golden.token_ids)} then): tokenizer or prompt layout differ",
-        )
-    output = await engine.classify(ids)
+async def _check(index: int, golden: GoldenVector, model: Model, engine: Engine, tolerance: float) -> None:
+    output = await engine.classify(golden.token_ids)
     got = probabilities(output.logits, model.calibration.temperature)
     difference = float(np.abs(got - np.asarray(golden.probabilities)).max())
     if not difference <= tolerance:

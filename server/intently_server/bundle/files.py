@@ -1,0 +1,54 @@
+"""Verifies that a bundle's files are those of its manifest, byte for byte, and no others."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from intently.v1 import bundle_pb2
+
+from intently_server.bundle.errors import MANIFEST, BundleError
+
+
+def verify_files(path: Path, manifest: bundle_pb2.BundleManifest) -> None:
+    """Accepts a folder that holds what its manifest lists and no more, in silence; hidden files are not looked at.
+
+    Raises:
+        BundleError: names the first file at fault.
+    """
+    listed = {file.path for file in manifest.files}
+    for required in ("config.json", "tokenizer.json"):
+        if required not in listed:
+            raise BundleError(required, "is not in the manifest")
+    if not any(name.endswith(".safetensors") for name in listed):
+        raise BundleError(MANIFEST, "lists no *.safetensors file")
+    for entry in manifest.files:
+        _verify_file(path, entry)
+    for name in _present_files(path):
+        if name not in listed and name != MANIFEST:
+            raise BundleError(name, "is not in the manifest; a bundle holds nothing else")
+
+
+def _verify_file(path: Path, entry: bundle_pb2.BundleFile) -> None:
+    pure = PurePosixPath(entry.path)
+    if pure.is_absolute() or ".." in pure.parts or not pure.parts or "\0" in entry.path:
+        raise BundleError(MANIFEST, f"the path {entry.path!r} leaves the bundle")
+    file = path / pure
+    try:
+        size = file.stat().st_size
+        if size != entry.size:
+            raise BundleError(entry.path, f"has {size} bytes, the manifest says {entry.size}")
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise BundleError(entry.path, "missing") from None
+    except OSError as error:
+        raise BundleError(entry.path, f"unreadable: {error.strerror}") from error
+    if digest != entry.sha256:
+        raise BundleError(entry.path, f"its SHA-256 is {digest[:12]}…, the manifest says {entry.sha256[:12]}…")
+
+
+def _present_files(path: Path) -> Iterator[str]:
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path)
+        if file.is_file() and not any(part.startswith(".") for part in name.parts):
+            yield name.as_posix()
