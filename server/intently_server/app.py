@@ -122,10 +122,10 @@ async def _give_up(starting: "asyncio.Future[Engine]") -> int:
     logger.info("stopping as soon as the engine has started")
     try:
         engine = await starting
-    except Exception:
-        logger.exception("the engine failed to start")
-        return 1
-    await engine.shutdown(_SHUTDOWN_S)
+    except Exception as error:  # Ctrl-C reaches the engine's processes too, and ends them first
+        logger.info("the engine did not start: %s", error)
+    else:
+        await engine.shutdown(_SHUTDOWN_S)
     return 0
 
 

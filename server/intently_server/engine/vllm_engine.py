@@ -4,6 +4,7 @@ Uses only what vLLM 0.25.1 and 0.32.0 both have; tests/contract/test_vllm_interf
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from vllm import AsyncEngineArgs, PoolingParams
 from vllm.inputs import tokens_input
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -21,6 +23,7 @@ from intently_server.engine.base import EngineLoad, EngineOutput
 from intently_server.errors import EngineDead
 
 GIB = 1 << 30
+_LEFTOVER_GRACE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class VllmEngine:
         self._llm = llm
         self._gauges = gauges
         self._labels = labels
+        self._processes = _engine_processes()
         self._request_numbers = itertools.count()
 
     @classmethod
@@ -150,3 +154,21 @@ class VllmEngine:
     async def shutdown(self, timeout_s: float) -> None:
         """See `Engine.shutdown`."""
         await asyncio.to_thread(self._llm.shutdown, timeout=timeout_s)
+        await asyncio.to_thread(_end_processes, self._processes)
+
+
+def _engine_processes() -> list[psutil.Process]:
+    """The engine core and its workers; not multiprocessing's resource tracker, which ends and tidies up by itself."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a compiler's, say, which has ended meanwhile
+            if not any("resource_tracker" in part for part in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def _end_processes(processes: Sequence[psutil.Process]) -> None:
+    """Kills what outlived the engine: a worker whose engine core was killed holds its memory for seconds."""
+    for process in psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)[1]:
+        process.kill()
+    psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)
