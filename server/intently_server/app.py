@@ -13,8 +13,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from intently.v1 import intent_service_pb2, model_service_pb2
 
+from intently.v1 import intent_service_pb2, model_service_pb2
 from intently_server.admission import Admission
 from intently_server.bundle import Bundle, load_bundle
 from intently_server.classifier import Classifier

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from intently.v1 import bundle_pb2
-
 from intently_server.bundle.errors import MANIFEST, BundleError
 
 

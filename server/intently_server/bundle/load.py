@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import json_format
-from intently.v1 import bundle_pb2, intent_service_pb2
-from intently.v1.revision import compute_revision
 from tokenizers import Tokenizer
 
+from intently.v1 import bundle_pb2, intent_service_pb2
+from intently.v1.revision import compute_revision
 from intently_server.bundle.errors import MANIFEST, BundleError
 from intently_server.bundle.files import verify_files
 from intently_server.bundle.meaning import verify_checkpoint, verify_meaning

@@ -5,9 +5,9 @@ import math
 import re
 from pathlib import Path
 
-from intently.v1 import bundle_pb2
 from safetensors import SafetensorError, safe_open
 
+from intently.v1 import bundle_pb2
 from intently_server.bundle.errors import MANIFEST, BundleError
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")

@@ -12,7 +12,7 @@ def prepare_environment(log_level: str) -> None:
     defaults = {
         "VLLM_LOGGING_LEVEL": log_level,
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
         "VLLM_HOST_IP": "127.0.0.1",
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",

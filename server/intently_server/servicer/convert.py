@@ -1,8 +1,8 @@
 """Between protobuf messages and the classifier's values."""
 
 from google.protobuf.duration_pb2 import Duration
-from intently.v1 import intent_service_pb2 as pb
 
+from intently.v1 import intent_service_pb2 as pb
 from intently_server.model import Model
 from intently_server.types import Classification, ModelSelector, Outcome, Query, Role, Turn
 

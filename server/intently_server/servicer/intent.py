@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from google.rpc import status_pb2
-from intently.v1 import intent_service_pb2 as pb
 
+from intently.v1 import intent_service_pb2 as pb
 from intently_server.classifier import Classifier
 from intently_server.errors import IntentlyError, InternalFault, InvalidInput
 from intently_server.lifecycle import Lifecycle

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from intently.v1 import bundle_pb2, model_service_pb2
-
 from intently_server.bundle import Bundle
 from intently_server.errors import InvalidInput, ModelNotFound
 from intently_server.validation import QueryLimits

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from google.rpc import status_pb2
-from intently.v1 import intent_service_pb2 as pb
 
+from intently.v1 import intent_service_pb2 as pb
 from intently_server.classifier import Classifier
 from intently_server.errors import Draining, IntentlyError, InvalidInput, ItemCancelled, Violation
 from intently_server.servicer import convert
