@@ -1,0 +1,202 @@
+"""Records, from vLLM's source files and without importing it, the parts of its interface that the engine uses.
+
+    python tests/contract/record_vllm_interface.py FOLDER...
+
+FOLDER is a `vllm` package: an installed one, or one unpacked from a wheel. Each is recorded in vllm_interface.json
+beside this file, under its version; what is recorded of other versions stays.
+"""
+
+import ast
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+RECORD = Path(__file__).with_name("vllm_interface.json")
+
+# Where each name that the engine imports is defined: "module:name", by the module and name that it is imported as.
+IMPORTS = {
+    "vllm:AsyncEngineArgs": "vllm.engine.arg_utils:AsyncEngineArgs",
+    "vllm:PoolingParams": "vllm.pooling_params:PoolingParams",
+    "vllm.inputs:tokens_input": "vllm.inputs.engine:tokens_input",
+    "vllm.v1.engine.async_llm:AsyncLLM": "vllm.v1.engine.async_llm:AsyncLLM",
+    "vllm.v1.engine.exceptions:EngineDeadError": "vllm.v1.engine.exceptions:EngineDeadError",
+    "vllm.v1.metrics.loggers:StatLoggerBase": "vllm.v1.metrics.loggers:StatLoggerBase",
+}
+FUNCTIONS = {
+    "tokens_input": ("inputs/engine.py", "tokens_input"),
+    "AsyncLLM.from_engine_args": ("v1/engine/async_llm.py", "AsyncLLM.from_engine_args"),
+    "AsyncLLM.encode": ("v1/engine/async_llm.py", "AsyncLLM.encode"),
+    "AsyncLLM.errored": ("v1/engine/async_llm.py", "AsyncLLM.errored"),
+    "AsyncLLM.shutdown": ("v1/engine/async_llm.py", "AsyncLLM.shutdown"),
+    "EngineDeadError.__init__": ("v1/engine/exceptions.py", "EngineDeadError.__init__"),
+    "StatLoggerBase.__init__": ("v1/metrics/loggers.py", "StatLoggerBase.__init__"),
+    "StatLoggerBase.record": ("v1/metrics/loggers.py", "StatLoggerBase.record"),
+    "StatLoggerBase.log_engine_initialized": ("v1/metrics/loggers.py", "StatLoggerBase.log_engine_initialized"),
+    "PoolingRequestOutput.__init__": ("outputs.py", "PoolingRequestOutput.__init__"),
+}
+FIELDS = {
+    "AsyncEngineArgs": (
+        "engine/arg_utils.py",
+        ("EngineArgs", "AsyncEngineArgs"),
+        [
+            "model",
+            "skip_tokenizer_init",
+            "trust_remote_code",
+            "load_format",
+            "runner",
+            "convert",
+            "dtype",
+            "max_model_len",
+            "enable_prefix_caching",
+            "enable_chunked_prefill",
+            "max_num_batched_tokens",
+            "max_num_seqs",
+            "kv_cache_memory_bytes",
+            "gpu_memory_utilization",
+            "tensor_parallel_size",
+            "enforce_eager",
+            "disable_log_stats",
+            "enable_log_requests",
+        ],
+    ),
+    "PoolingParams": ("pooling_params.py", ("PoolingParams",), ["task", "use_activation"]),
+    "PoolingOutput": ("outputs.py", ("PoolingOutput",), ["data"]),
+    "SchedulerStats": ("v1/metrics/stats.py", ("SchedulerStats",), ["num_running_reqs", "num_waiting_reqs"]),
+}
+ATTRIBUTES = {"PoolingRequestOutput": ("outputs.py", "PoolingRequestOutput.__init__", ["outputs", "num_cached_tokens"])}
+ABSTRACT = {"StatLoggerBase": ("v1/metrics/loggers.py", "StatLoggerBase")}
+ENVIRONMENT = ["VLLM_LOGGING_LEVEL", "VLLM_NO_USAGE_STATS", "VLLM_WORKER_MULTIPROC_METHOD", "VLLM_HOST_IP"]
+
+
+def record(package: Path) -> tuple[str, dict[str, Any]]:
+    """The version of the `vllm` package in this folder, and what it has of the parts above.
+
+    A part that it does not have is left out. Functions are recorded as "(parameters) -> result" in source form,
+    fields as their annotation and default.
+    """
+    source = _Source(package)
+    functions = {name: source.signature(*where) for name, where in FUNCTIONS.items()}
+    return source.version(), {
+        "imports": {name: target for name, target in IMPORTS.items() if source.imports(name, target)},
+        "functions": {name: text for name, text in functions.items() if text is not None},
+        "fields": {name: source.fields(*where) for name, where in FIELDS.items()},
+        "attributes": {name: source.attributes(*where) for name, where in ATTRIBUTES.items()},
+        "abstract": {name: source.abstract(*where) for name, where in ABSTRACT.items()},
+        "environment": source.environment(ENVIRONMENT),
+    }
+
+
+class _Source:
+    """The source files of one vLLM."""
+
+    def __init__(self, package: Path) -> None:
+        self._package = package
+
+    def version(self) -> str:
+        for node in ast.walk(self._module("_version.py")):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if any(isinstance(t, ast.Name) and t.id == "__version__" for t in targets):
+                return str(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+        raise LookupError(f"{self._package} says no version")
+
+    def imports(self, name: str, target: str) -> bool:
+        """Whether `from module import name` gives what is defined at `target`."""
+        module, _, symbol = name.partition(":")
+        defined_in, _, definition = target.partition(":")
+        if self._definition(_file(defined_in), definition) is None:
+            return False
+        if module == defined_in:
+            return True
+        return self._reexports(module, symbol, defined_in)
+
+    def signature(self, file: str, name: str) -> str | None:
+        node = self._definition(file, name)
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return None
+        kind = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
+        marks = "".join(f"@{ast.unparse(each)} " for each in node.decorator_list)
+        result = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+        return f"{marks}{kind}({ast.unparse(node.args)}){result}"
+
+    def fields(self, file: str, classes: tuple[str, ...], names: list[str]) -> dict[str, str]:
+        found = {}
+        for name in classes:
+            for each in getattr(self._definition(file, name), "body", []):
+                if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.target.id in names:
+                    default = f" = {ast.unparse(each.value)}" if each.value else ""
+                    found[each.target.id] = f"{ast.unparse(each.annotation)}{default}"
+        return dict(sorted(found.items()))
+
+    def attributes(self, file: str, initializer: str, names: list[str]) -> list[str]:
+        """Those of `names` that the initializer sets on self."""
+        node = self._definition(file, initializer)
+        set_here = {
+            each.attr
+            for each in (ast.walk(node) if node else [])
+            if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store)
+        }
+        return [name for name in names if name in set_here]
+
+    def abstract(self, file: str, name: str) -> list[str]:
+        """The methods that a subclass must have."""
+        return [
+            each.name
+            for each in getattr(self._definition(file, name), "body", [])
+            if isinstance(each, ast.FunctionDef)
+            and any(ast.unparse(mark).endswith("abstractmethod") for mark in each.decorator_list)
+        ]
+
+    def environment(self, names: list[str]) -> list[str]:
+        texts = {n.value for n in ast.walk(self._module("envs.py")) if isinstance(n, ast.Constant)}
+        return [name for name in names if name in texts]
+
+    def _reexports(self, module: str, symbol: str, defined_in: str) -> bool:
+        for node in ast.walk(self._module(_file(module, package=True))):
+            if isinstance(node, ast.ImportFrom) and any(each.name == symbol for each in node.names):
+                base = f"{module}." if node.level else ""
+                if f"{base}{node.module}" == defined_in:
+                    return True
+            if isinstance(node, ast.Dict):
+                pairs = zip(node.keys, node.values, strict=True)
+                texts = {
+                    k.value: v.value for k, v in pairs if isinstance(k, ast.Constant) and isinstance(v, ast.Constant)
+                }
+                if texts.get(symbol) == f"{defined_in.removeprefix(module)}:{symbol}":
+                    return True
+        return False
+
+    def _module(self, file: str) -> ast.Module:
+        return ast.parse((self._package / file).read_text(encoding="utf-8"))
+
+    def _definition(self, file: str, name: str) -> ast.AST | None:
+        """The class or function of this dotted name."""
+        node: ast.AST | None = self._module(file)
+        for part in name.split("."):
+            node = next((each for each in _definitions(node) if each.name == part), None)
+            if node is None:
+                return None
+        return node
+
+
+def _definitions(node: ast.AST | None) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    for each in getattr(node, "body", []):
+        if isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield each
+
+
+def _file(module: str, *, package: bool = False) -> str:
+    parts = module.split(".")[1:]
+    return "/".join([*parts, "__init__.py"] if package else parts) + ("" if package else ".py")
+
+
+def main() -> None:
+    """Records each folder named on the command line."""
+    recorded = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    recorded.update(record(Path(folder)) for folder in sys.argv[1:])
+    RECORD.write_text(json.dumps(dict(sorted(recorded.items())), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
