@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from intently_server.bundle import Bundle, load_bundle
 from support.paths import BUNDLE
 from support.processes import left_behind, mark_children

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
+
 from intently.v1 import bundle_pb2
 from intently.v1.revision import compute_revision
 

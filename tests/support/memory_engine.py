@@ -5,11 +5,12 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
 from intently_server.bundle import Bundle
 from intently_server.engine.base import EngineLoad, EngineOutput
 from intently_server.errors import EngineDead
 from intently_server.settings import Settings
-from numpy.typing import NDArray
 
 Logits = NDArray[np.float32]
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from intently_server.admission import Admission
 from intently_server.errors import Overloaded
 

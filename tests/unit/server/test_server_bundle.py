@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
+
 from intently.v1 import bundle_pb2
 from intently_server.bundle import Bundle, BundleError, load_bundle
-from safetensors.numpy import save
 from support.bundles import (
     Manifest,
     copy_bundle,

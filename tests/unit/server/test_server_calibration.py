@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from intently_server.calibration import decide, out_of_scope_confidence, probabilities
 from intently_server.model import Calibration
 from intently_server.types import Outcome
-from numpy.typing import NDArray
 
 Logits = NDArray[np.float32]
 

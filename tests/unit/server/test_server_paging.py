@@ -5,6 +5,7 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from intently_server.errors import InvalidInput
 from intently_server.servicer.models import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, page
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
 from intently_server.errors import InvalidInput
 from intently_server.model import Limits, PromptLayout
 from intently_server.prompt import PromptEncoder
 from intently_server.types import Query, Role, Turn
-from tokenizers import Tokenizer
 
 NewTokenizer = Callable[[], Tokenizer]
 

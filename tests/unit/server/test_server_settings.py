@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from intently_server.settings import Settings, SettingsProblem, read_settings
 
 # For each setting, a text that is not its default, as a flag or an environment variable gives it.

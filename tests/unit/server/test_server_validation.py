@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from intently_server.errors import InvalidInput, ModelNotServed
 from intently_server.types import ModelSelector, Query, Role, Turn
 from intently_server.validation import QueryLimits, QueryValidator

@@ -8,6 +8,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
+
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1 import model_service_pb2
 from intently_server.servicer.wire_fault import explain
