@@ -1,6 +1,7 @@
 """The client's answers: what a response means to the caller."""
 
 import pytest
+
 from intently import Classification, Outcome
 from intently.v1 import intent_service_pb2 as pb
 

@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+
 from intently import cli
 
 
