@@ -1,11 +1,11 @@
 """What is wrong with a query, field by field, before anything is spent on it."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from intently_server.errors import InvalidInput, ModelNotServed, Violation
-from intently_server.types import ModelSelector, Query
+from intently_server.types import ModelSelector, Query, Turn
 
 MAX_REQUEST_ID_CHARS = 64
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
@@ -45,7 +45,7 @@ class QueryValidator:
         self.check_counts(len(query.context), len(query.candidate_intents))
         violations = [
             *self._text("text", query.text),
-            *self._context(query),
+            *self._turns("context", query.context),
             *self._ids(query),
             *self._answer(query),
         ]
@@ -67,6 +67,16 @@ class QueryValidator:
             violations.append(
                 Violation("candidate_intents", f"has {candidates} names; this model has {len(self._intents)} intents")
             )
+        if violations:
+            raise InvalidInput(violations)
+
+    def check_turns(self, turns: Sequence[Turn], field: str) -> None:
+        """Accepts a conversation in silence.
+
+        Raises:
+            InvalidInput: names every turn that is wrong as an element of `field`.
+        """
+        violations = self._turns(field, turns)
         if violations:
             raise InvalidInput(violations)
 
@@ -93,12 +103,12 @@ class QueryValidator:
             return [Violation(field, "is empty")]
         return []
 
-    def _context(self, query: Query) -> list[Violation]:
+    def _turns(self, field: str, turns: Sequence[Turn]) -> list[Violation]:
         violations: list[Violation] = []
-        for index, turn in enumerate(query.context):
+        for index, turn in enumerate(turns):
             if turn.role is None:
-                violations.append(Violation(f"context[{index}].role", "must be ROLE_USER or ROLE_ASSISTANT"))
-            violations += self._text(f"context[{index}].text", turn.text)
+                violations.append(Violation(f"{field}[{index}].role", "must be ROLE_USER or ROLE_ASSISTANT"))
+            violations += self._text(f"{field}[{index}].text", turn.text)
         return violations
 
     def _ids(self, query: Query) -> list[Violation]:

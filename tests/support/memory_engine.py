@@ -27,6 +27,7 @@ class MemoryEngine:
         self._known = known
         self._gate = asyncio.Event()
         self._gate.set()
+        self._held: tuple[int, ...] | None = None
         self._death = asyncio.Event()
         self._running = 0
         self.answer: Callable[[Sequence[int]], Logits] = lambda ids: scattered_logits(ids, labels)
@@ -40,7 +41,8 @@ class MemoryEngine:
         self.prompts.append(tuple(token_ids))
         self._running += 1
         try:
-            await self._pass_the_gate()
+            if self._held is None or self._held == tuple(token_ids):
+                await self._pass_the_gate()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -66,6 +68,12 @@ class MemoryEngine:
 
     def hold(self) -> None:
         """From now on prompts wait inside the engine."""
+        self._held = None
+        self._gate.clear()
+
+    def hold_only(self, prompt: tuple[int, ...]) -> None:
+        """From now on this prompt waits inside the engine, and no other."""
+        self._held = prompt
         self._gate.clear()
 
     def release(self) -> None:

@@ -6,7 +6,7 @@ and a caller that reads nothing is soon read from no more.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,10 +17,10 @@ from intently_server.classifier import Classifier
 from intently_server.errors import Draining, IntentlyError, InvalidInput, ItemCancelled, Violation
 from intently_server.servicer import convert
 from intently_server.servicer.status import rich_status
+from intently_server.servicer.stream_opening import Messages, check_config, first_config
 
 Answer: TypeAlias = pb.ClassifyResponse | status_pb2.Status
 Classify = Callable[[Classifier, pb.ClassifyRequest, float | None, bool], Awaitable[Answer]]
-Messages = AsyncIterator[pb.ClassifyStreamRequest | InvalidInput]
 Write = Callable[[pb.ClassifyStreamResponse], Awaitable[None]]
 
 
@@ -81,7 +81,10 @@ class StreamSession:
         Raises:
             IntentlyError: if its beginning is wrong; nothing later ends it.
         """
-        granted = await self._open(messages)
+        config = self._config = await first_config(messages, self._draining)
+        check_config(config, self._classifier.validator, self._limits.max_context_turns)
+        self._turns.extend(config.initial_context)
+        granted = min(config.max_in_flight or self._limits.max_in_flight, self._limits.max_in_flight)
         self._slots = asyncio.Semaphore(granted)
         ready = pb.StreamReady(max_in_flight=granted, model=convert.model_info(self._classifier.model))
         await write(pb.ClassifyStreamResponse(ready=ready))
@@ -93,28 +96,6 @@ class StreamSession:
             for task in leftover:
                 task.cancel()
             await asyncio.gather(*leftover, return_exceptions=True)
-
-    async def _open(self, messages: Messages) -> int:
-        """Takes the first message; returns how many items may be in flight."""
-        first = await anext(messages, None)
-        if isinstance(first, InvalidInput):
-            raise first
-        if first is None or first.WhichOneof("message") != "config":
-            raise InvalidInput.of("config", "the first message of a stream must be a StreamConfig")
-        config = self._config = first.config
-        if config.max_in_flight < 0:
-            raise InvalidInput.of("config.max_in_flight", f"is {config.max_in_flight}; it cannot be negative")
-        if config.initial_context and not config.accumulate_context:
-            raise InvalidInput.of("config.initial_context", "needs accumulate_context")
-        if len(config.initial_context) > self._limits.max_context_turns:
-            raise InvalidInput.of(
-                "config.initial_context",
-                f"has {len(config.initial_context)} turns; the limit is {self._limits.max_context_turns}",
-            )
-        if config.HasField("model"):
-            self._classifier.validator.check_model(convert.selector(config.model), "config.model")
-        self._turns.extend(config.initial_context)
-        return min(config.max_in_flight or self._limits.max_in_flight, self._limits.max_in_flight)
 
     async def _read(self, messages: Messages) -> None:
         try:
@@ -150,6 +131,12 @@ class StreamSession:
         if violations:
             await self._refuse(request.request_id, InvalidInput(violations))
             return
+        if self._config.accumulate_context:
+            try:  # what is refused must not become a turn, which would be refused with every later item
+                self._classifier.validator.check(convert.query(request))
+            except IntentlyError as error:
+                await self._refuse(request.request_id, error)
+                return
         await self._slots.acquire()
         self._unwritten += 1
         if self._config.accumulate_context:
