@@ -37,6 +37,7 @@ _INTENT_SERVICE = intent_service_pb2.DESCRIPTOR.services_by_name["IntentService"
 _MODEL_SERVICE = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 _ENGINE_POLL_S = 0.05  # how soon the engine's death is noticed
 _DEAD_GRACE_S = 0.5  # time for callers and health watchers to hear of it, and for what is left of the engine to end
+_HEARD_S = 0.1  # time for those who watch health to hear of the end before their connection ends too
 _SHUTDOWN_S = 10.0  # time for a healthy engine to end by itself
 
 
@@ -96,7 +97,7 @@ async def serve(
         on_ready(address, bundle)
         return await _until_the_end(parts, engine, stop)
     finally:
-        await server.stop(0)
+        await server.stop(_HEARD_S)
         if engine is not None:
             await engine.shutdown(_SHUTDOWN_S if engine.alive else _DEAD_GRACE_S)
 
