@@ -1,0 +1,87 @@
+"""What the causal model is trained on: the label's code token after the prompt, and a little the utterance itself."""
+
+from collections.abc import Mapping
+
+import torch
+from torch.nn import functional
+
+from intently_build.examples import NO_TARGET
+from intently_build.recipe import Training
+
+
+def tail_states(decoder: torch.nn.Module, prefix: torch.Tensor, tail: torch.Tensor) -> torch.Tensor:
+    """Returns the decoder's last hidden states over `tail`, as if `prefix` stood before each of its rows.
+
+    The prefix, the same for all, is computed once: its keys and values are shared by the rows, gradients included.
+
+    Args:
+      decoder: a Qwen2Model.
+      prefix: (prefix tokens) ids.
+      tail: (batch, tokens) ids, filled up at the end.
+
+    Returns: (batch, tokens, hidden size).
+    """
+    cache = decoder(input_ids=prefix[None], use_cache=True).past_key_values
+    cache.batch_repeat_interleave(tail.shape[0])
+    return decoder(input_ids=tail, past_key_values=cache, use_cache=True).last_hidden_state
+
+
+def last_states(states: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    """Returns (batch, hidden size): of each row of `states` (batch, tokens, hidden size) the one at `last` (batch)."""
+    return states[torch.arange(len(last), device=last.device), last]
+
+
+class Objective:
+    """The loss of a batch: cross-entropy over the code tokens alone.
+
+    While training, as the recipe weighs them, also: cross-entropy over all tokens on the utterance, and the
+    disagreement of two passes over the same batch, which differ by their dropout.
+    """
+
+    def __init__(self, prefix_ids: list[int], code_ids: list[int], training: Training) -> None:
+        self._prefix = torch.tensor(prefix_ids)
+        self._codes = torch.tensor(code_ids)
+        self._smoothing = training.label_smoothing
+        self._utterance_weight = training.utterance_loss
+        self._consistency_weight = training.consistency
+
+    def __call__(
+        self, model: torch.nn.Module, batch: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Returns the loss, and under "logits" the code tokens' logits (batch, labels)."""
+        if model.training and self._consistency_weight:
+            batch = {name: torch.cat([part, part]) for name, part in batch.items()}
+        device = batch["tail"].device
+        embeddings = model.lm_head.weight
+        states = tail_states(model.model, self._prefix.to(device), batch["tail"])
+        logits = (last_states(states, batch["last"]) @ embeddings[self._codes.to(device)].T).float()
+        smoothing = self._smoothing if model.training else 0.0
+        loss = functional.cross_entropy(logits, batch["labels"], label_smoothing=smoothing)
+        if model.training and self._utterance_weight:
+            loss = loss + self._utterance_weight * _utterance_loss(states, batch["targets"], embeddings)
+        if model.training and self._consistency_weight:
+            loss = loss + self._consistency_weight * _disagreement(*logits.chunk(2))
+        return loss, {"logits": logits.detach()}
+
+
+def _utterance_loss(states: torch.Tensor, targets: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+    at = targets != NO_TARGET
+    return functional.cross_entropy((states[at] @ embeddings.T).float(), targets[at])
+
+
+def _disagreement(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Returns the mean of both Kullback-Leibler divergences between two passes (R-Drop, Liang et al. 2021)."""
+    p, q = functional.log_softmax(one, -1), functional.log_softmax(other, -1)
+    return ((p.exp() - q.exp()) * (p - q)).sum(-1).mean() / 2
+
+
+def add_dropout(model: torch.nn.Module, share: float) -> None:
+    """Drops that share of the embeddings and of what each attention and MLP adds, while the model is training."""
+    names = ("embed_tokens", "o_proj", "down_proj")
+
+    def drop(module: torch.nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+        return functional.dropout(output, share, module.training)
+
+    for name, module in model.named_modules():
+        if share and name.endswith(names):
+            module.register_forward_hook(drop)

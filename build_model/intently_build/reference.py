@@ -1,0 +1,45 @@
+"""Answers of a checkpoint computed by transformers in float32: what calibration and golden vectors rest on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import Qwen2ForSequenceClassification
+
+from intently_build.objective import last_states, tail_states
+from intently_build.prompt import PromptEncoder
+
+BATCH = 64
+
+
+def load_classifier(folder: Path) -> Qwen2ForSequenceClassification:
+    """Returns the bundle's checkpoint in float32, on the CPU, ready to answer."""
+    return Qwen2ForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def prompt_logits(classifier: Qwen2ForSequenceClassification, prompt: Sequence[int]) -> NDArray[np.float64]:
+    """Returns the logits (labels) of one whole prompt, by transformers' own forward pass."""
+    with torch.inference_mode():
+        logits = classifier(input_ids=torch.tensor([list(prompt)])).logits[0]
+    return np.asarray(logits.double().numpy(), dtype=np.float64)
+
+
+def text_logits(
+    classifier: Qwen2ForSequenceClassification, encoder: PromptEncoder, texts: Sequence[str]
+) -> NDArray[np.float64]:
+    """Returns the logits (texts, labels) of many utterances without context; the prefix is computed once a batch."""
+    tails = [encoder.tail(ids) for ids in encoder.text_ids(texts)]
+    order = sorted(range(len(tails)), key=lambda index: len(tails[index]))
+    prefix = torch.tensor(encoder.prefix_ids)
+    answers = np.zeros((len(tails), classifier.config.num_labels))
+    with torch.inference_mode():
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            width = len(tails[chosen[-1]])
+            last = torch.tensor([len(tails[index]) - 1 for index in chosen])
+            batch = torch.tensor([tails[index] + [0] * (width - len(tails[index])) for index in chosen])
+            states = tail_states(classifier.model, prefix, batch)
+            answers[chosen] = classifier.score(last_states(states, last)).double().numpy()
+    return answers

@@ -1,0 +1,103 @@
+"""The folder of a training run: which recipe and data it belongs to, its checkpoints, and the model it ended with."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from intently_build.errors import BuildError
+from intently_build.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What a run belongs to. Two runs with the same identity would train the same model."""
+
+    training_fingerprint: str
+    files: dict[str, str]  # training and validation files to their SHA-256
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The chosen causal model, with its tokenizer. There once the run is complete."""
+        return self.path / "model"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer, made before the first step."""
+        return self.path / "tokenizer"
+
+    @property
+    def checkpoints(self) -> Path:
+        """transformers' checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def summary(self) -> Path:
+        """What came out, and which versions made it: a JSON object."""
+        return self.model / "training.json"
+
+    def claim(self, identity: RunIdentity, restart: bool) -> None:
+        """Makes the folder, or takes up an earlier run of the same identity; with `restart` begins anew.
+
+        Raises BuildError if another run lies there.
+        """
+        if restart and (self.path / "run.json").exists():
+            shutil.rmtree(self.path)
+        if (self.path / "run.json").exists():
+            self.check(identity)
+            return
+        if self.path.exists() and any(self.path.iterdir()):
+            raise BuildError(f"{self.path}: not empty and not a run of ours; choose another --output")
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / "run.json", asdict(identity))
+
+    def check(self, identity: RunIdentity) -> None:
+        """Raises BuildError unless the run that lies here has this identity."""
+        try:
+            found = json.loads((self.path / "run.json").read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise BuildError(f"{self.path}: no training run there: {error}; train it first") from error
+        for key, value in asdict(identity).items():
+            if found.get(key) != value:
+                raise BuildError(
+                    f"{self.path}: made from another {key.replace('_', ' ')} than the recipe now gives; "
+                    "train with --restart, or choose another folder"
+                )
+
+    def last_checkpoint(self) -> Path | None:
+        """Returns the newest checkpoint that was written to its end, after removing any that was not."""
+        complete: list[tuple[int, Path]] = []
+        for path in self.checkpoints.glob("checkpoint-*"):
+            if _is_complete(path):
+                complete.append((int(path.name.rpartition("-")[2]), path))
+            else:
+                shutil.rmtree(path)
+        return max(complete)[1] if complete else None
+
+
+def run_identity(recipe: Recipe, files: tuple[tuple[str, str], ...]) -> RunIdentity:
+    """Returns the identity of a run of `recipe` on data files with these SHA-256."""
+    return RunIdentity(recipe.training_fingerprint(), dict(files))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes a JSON file so that no reader sees half of it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    try:  # the Trainer writes this file last
+        json.loads((checkpoint / "trainer_state.json").read_text())
+    except (OSError, json.JSONDecodeError):
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""An `intently-server` of our own, started for a measurement and ended with it."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from intently_build.errors import BuildError
+
+STOP_SECONDS = 60.0
+LAST_LINES = 5
+
+
+@contextmanager
+def serve(bundle: Path, dtype: str, start_seconds: float) -> Iterator[str]:
+    """Serves the bundle on a free port of this machine, and yields the address once the server is SERVING.
+
+    The server's other settings come from its environment, INTENTLY_..., as always.
+
+    Raises BuildError if the server is not installed, ends early, or is not ready after `start_seconds`.
+    """
+    with tempfile.TemporaryDirectory(prefix="intently-build-") as scratch:
+        ready, log = Path(scratch) / "ready.json", Path(scratch) / "stderr"
+        options = {"bundle": bundle, "dtype": dtype, "address": "127.0.0.1:0", "ready-file": ready}
+        command = [_program(), *(f"--{name}={value}" for name, value in options.items())]
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(command, stdout=stderr, stderr=stderr)  # noqa: S603  # our own server
+        try:
+            yield _wait(process, ready, log, start_seconds)
+        finally:
+            _stop(process)
+
+
+def _program() -> str:
+    beside = Path(sys.executable).with_name("intently-server")
+    found = str(beside) if beside.exists() else shutil.which("intently-server")
+    if found is None:
+        raise BuildError(
+            "intently-server is not installed here: install the extras server and cpu, or --engine transformers"
+        )
+    return found
+
+
+def _wait(process: "subprocess.Popen[bytes]", ready: Path, log: Path, seconds: float) -> str:
+    until = time.monotonic() + seconds
+    while not ready.exists():
+        if process.poll() is not None:
+            raise BuildError(f"intently-server ended with exit code {process.returncode}: {_last_lines(log)}")
+        if time.monotonic() > until:
+            raise BuildError(f"intently-server was not ready after {seconds:.0f} s: {_last_lines(log)}")
+        time.sleep(0.1)
+    return str(json.loads(ready.read_text())["address"])
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
+    return " / ".join(lines) or "it said nothing"
