@@ -6,7 +6,7 @@ Uses only what vLLM 0.25.1 and 0.32.0 both have; tests/contract/test_vllm_interf
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
 from intently_server.engine.base import EngineLoad, EngineOutput
+from intently_server.engine.process_guard import GUARD_SCRIPT, ProcessGuard
 from intently_server.errors import EngineDead
 
 GIB = 1 << 30
 _LEFTOVER_GRACE_S = 0.2
+_WATCH_INTERVAL_S = 0.5  # how often new processes of a starting engine are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +103,26 @@ class _LoadGauge(StatLoggerBase):  # type: ignore[misc]  # vLLM is not typed for
 class VllmEngine:
     """A vLLM engine in this process; its engine core and workers are child processes."""
 
-    def __init__(self, llm: AsyncLLM, gauges: Sequence[_LoadGauge], labels: int) -> None:
+    def __init__(
+        self,
+        llm: AsyncLLM,
+        gauges: Sequence[_LoadGauge],
+        processes: Sequence[psutil.Process],
+        guard: ProcessGuard,
+        labels: int,
+    ) -> None:
         self._llm = llm
         self._gauges = gauges
+        self._processes = processes
+        self._guard = guard
         self._labels = labels
-        self._processes = _engine_processes()
         self._request_numbers = itertools.count()
 
     @classmethod
     async def start(cls, config: VllmConfig) -> "VllmEngine":
         """Loads the checkpoint and starts the engine: 20 s to several minutes, off the event loop.
+
+        From the start on, its processes end with this one, however that ends.
 
         Raises:
             Exception: whatever vLLM raises when it cannot load the checkpoint or has too little memory.
@@ -124,7 +136,20 @@ class VllmEngine:
         def build() -> AsyncLLM:
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**config.engine_args()), stat_loggers=[gauge])
 
-        return cls(await asyncio.to_thread(build), gauges, config.labels)
+        others = set(_child_processes())
+        guard = ProcessGuard()
+        try:
+            building = asyncio.ensure_future(asyncio.to_thread(build))
+            while not building.done():
+                guard.watch(_child_processes(others))
+                await asyncio.wait([building], timeout=_WATCH_INTERVAL_S)
+            llm = building.result()
+        except BaseException:
+            guard.close()
+            raise
+        processes = _child_processes(others)
+        guard.watch(processes)
+        return cls(llm, gauges, processes, guard, config.labels)
 
     async def classify(self, token_ids: Sequence[int]) -> EngineOutput:
         """See `Engine.classify`."""
@@ -139,6 +164,8 @@ class VllmEngine:
         logits = np.asarray(final.outputs.data.float().numpy(), dtype=np.float32)
         if logits.shape != (self._labels,):
             raise ValueError(f"the head gave logits of shape {logits.shape}, not ({self._labels},)")
+        if not np.isfinite(logits).all():
+            raise ValueError("the head gave logits that are no numbers")
         return EngineOutput(logits, int(final.num_cached_tokens))
 
     @property
@@ -155,14 +182,19 @@ class VllmEngine:
         """See `Engine.shutdown`."""
         await asyncio.to_thread(self._llm.shutdown, timeout=timeout_s)
         await asyncio.to_thread(_end_processes, self._processes)
+        self._guard.close()
 
 
-def _engine_processes() -> list[psutil.Process]:
-    """The engine core and its workers; not multiprocessing's resource tracker, which ends and tidies up by itself."""
+def _child_processes(others: Collection[psutil.Process] = ()) -> list[psutil.Process]:
+    """Processes below this one but `others`.
+
+    Those that end by themselves after this one are none of them: our guards, and multiprocessing's resource tracker.
+    """
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # a compiler's, say, which has ended meanwhile
-            if not any("resource_tracker" in part for part in process.cmdline()):
+            command = " ".join(process.cmdline())
+            if process not in others and "resource_tracker" not in command and GUARD_SCRIPT.name not in command:
                 found.append(process)
     return found
 
