@@ -1,0 +1,106 @@
+"""How a server with the real engine ends: when a process of it is killed, and in order by SIGTERM."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from intently.v1 import intent_service_pb2 as pb
+from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from support.server_process import ServerProcess, running_server
+from support.wire import reason_of, rich_status
+
+pytestmark = pytest.mark.engine
+
+DEAD_WITHIN_S = 2.0  # the server's promise
+READINESS = health_pb2.HealthCheckRequest(service="intently.v1.IntentService")
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+Record = Callable[[str, object], None]
+
+
+def long_requests(count: int) -> list[pb.ClassifyRequest]:
+    """Requests that together take the engine seconds: no text begins like another."""
+    text = "please move what is left on my account to the other one " * 25
+    return [pb.ClassifyRequest(text=f"{number} {text}", allow_truncation=True) for number in range(count)]
+
+
+async def wait_ended(server: ServerProcess) -> int:
+    """The exit code, once the process has ended; a test's own timeout bounds the wait."""
+    while (code := server.process.poll()) is None:  # noqa: ASYNC110  # a child that was started without the loop
+        await asyncio.sleep(0.005)
+    return code
+
+
+def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; Python's resource tracker takes a moment to see that its process has."""
+    return psutil.wait_procs(processes, timeout=DEAD_WITHIN_S)[1]
+
+
+@pytest.mark.parametrize("part", ["EngineCore", "Worker"])
+async def test_the_death_of_a_part_of_the_engine_ends_the_server(
+    bundle_path: Path, tmp_path: Path, record_property: Record, part: str
+) -> None:
+    with running_server(bundle_path, tmp_path) as server:
+        below = server.descendants()
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(READINESS)
+            assert (await watch.read()).status == SERVING
+            intents = IntentServiceStub(channel)
+            calls = [asyncio.ensure_future(intents.Classify(request)) for request in long_requests(100)]
+            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+
+            killed = time.monotonic()
+            server.named(part).kill()
+
+            assert (await watch.read()).status == NOT_SERVING
+            noticed = time.monotonic() - killed
+            code = await wait_ended(server)
+            ended = time.monotonic() - killed
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+
+        record_property("noticed_s", noticed)
+        record_property("ended_s", ended)
+        assert code not in {0, None}
+        assert ended < DEAD_WITHIN_S
+        assert left_of(below) == []
+    errors = [answer for answer in answers if isinstance(answer, BaseException)]
+    assert errors
+    for error in errors:
+        assert isinstance(error, grpc.aio.AioRpcError)
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert any(reason_of(rich_status(e)) == "ENGINE_DEAD" for e in errors if isinstance(e, grpc.aio.AioRpcError))
+
+
+async def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_behind(bundle_path: Path, tmp_path: Path) -> None:
+    with running_server(bundle_path, tmp_path, "--max-batched-tokens", "512") as server:
+        below = server.descendants()
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            intents = IntentServiceStub(channel)
+            request = pb.BatchClassifyRequest(requests=long_requests(250))
+            batches = [asyncio.ensure_future(intents.BatchClassify(request)) for _ in range(4)]
+            _, in_flight = await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)
+
+            assert in_flight
+            server.process.send_signal(signal.SIGTERM)
+            results = [result for batch in await asyncio.gather(*batches) for result in batch.results]
+
+        assert [result.WhichOneof("result") for result in results] == ["response"] * 1000
+        assert await wait_ended(server) == 0
+        assert left_of(below) == []
+        assert "Traceback" not in server.log.read_text(errors="replace")
+
+
+async def test_a_server_that_is_killed_leaves_nothing_behind(bundle_path: Path, tmp_path: Path) -> None:
+    with running_server(bundle_path, tmp_path) as server:
+        below = server.descendants()
+
+        server.process.kill()
+
+        assert await wait_ended(server) == -signal.SIGKILL
+        assert left_of(below) == []

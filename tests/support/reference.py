@@ -1,0 +1,41 @@
+"""The reference for probabilities: transformers on the same checkpoint, one unpadded prompt at a time."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from intently.v1 import intent_service_pb2 as pb
+from intently_server.bundle import Bundle
+from intently_server.calibration import probabilities
+from intently_server.types import Query
+
+
+class Reference:
+    """Computes calibrated probabilities of a bundle with transformers.
+
+    Args:
+        bundle: Whose checkpoint and calibration.
+        dtype: Arithmetic.
+    """
+
+    def __init__(self, bundle: Bundle, dtype: torch.dtype) -> None:
+        self._bundle = bundle
+        self._model = AutoModelForSequenceClassification.from_pretrained(bundle.path, dtype=dtype).eval()
+
+    def probabilities(self, query: Query) -> dict[str, float]:
+        """Probability of each intent."""
+        ids = torch.tensor([self._bundle.encoder.encode_query(query).token_ids])
+        with torch.inference_mode():
+            logits = self._model(ids).logits[0].float().numpy()
+        model = self._bundle.model
+        full = probabilities(logits, model.calibration.temperature)
+        return dict(zip(model.intents, full.tolist(), strict=False))
+
+
+def greatest_difference(answer: pb.ClassifyResponse, expected: Mapping[str, float]) -> float:
+    """Between an answer that names all intents and what was expected of each."""
+    served = {prediction.intent: prediction.confidence for prediction in answer.predictions}
+    assert set(served) == set(expected)
+    return float(np.abs([served[intent] - expected[intent] for intent in expected]).max())

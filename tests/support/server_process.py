@@ -1,0 +1,79 @@
+"""The server as operators run it: the command intently-server in a process of its own."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+COMMAND = Path(sys.executable).with_name("intently-server")
+SMALL_ENGINE = ("--enforce-eager", "--kv-cache-gib", "1")  # a quick start in little memory
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A server that is SERVING, or was.
+
+    Attributes:
+        log: What it writes to standard error, its engine's log included.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    address: str
+    log: Path
+
+    def descendants(self) -> list[psutil.Process]:
+        """The engine core, its worker, and Python's resource tracker."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def named(self, name: str) -> psutil.Process:
+        """The one process below the server whose name has `name` in it."""
+        [found] = [process for process in self.descendants() if name in _title(process)]
+        return found
+
+
+@contextlib.contextmanager
+def running_server(bundle: Path, folder: Path, *flags: str) -> Iterator[ServerProcess]:
+    """Runs a server on a free port until the block ends; yields once it is SERVING. Kills what is left of it.
+
+    Raises:
+        RuntimeError: if it ends before; the text is its log.
+    """
+    ready, log = folder / "ready.json", folder / "server.log"
+    arguments = ["--bundle", str(bundle), "--address", "127.0.0.1:0", "--ready-file", str(ready), *SMALL_ENGINE, *flags]
+    with log.open("wb") as output:
+        process = subprocess.Popen([COMMAND, *arguments], stdout=output, stderr=output)
+    try:
+        while not ready.exists():
+            if process.poll() is not None:
+                raise RuntimeError(log.read_text(errors="replace"))
+            time.sleep(0.05)
+        address = json.loads(ready.read_text())["address"]
+        server = ServerProcess(process, address, log)
+        below = server.descendants()
+        yield server
+    finally:
+        if process.poll() is None:
+            below = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            for each in below:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
+        process.wait()
+
+
+def run_to_the_end(*arguments: str, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
+    """Runs the command with these arguments until it ends by itself."""
+    return subprocess.run([COMMAND, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join([process.name(), *process.cmdline()])
+    except psutil.Error:
+        return ""

@@ -1,0 +1,102 @@
+"""One classification from end to end: what is refused costs nothing, and times say where they were spent."""
+
+import asyncio
+
+import pytest
+
+from intently_server.admission import Admission
+from intently_server.bundle import Bundle
+from intently_server.classifier import Classifier
+from intently_server.errors import DeadlineUnmeetable, InvalidInput, Overloaded
+from intently_server.types import Query
+from intently_server.validation import QueryLimits, QueryValidator
+from support.memory_engine import MemoryEngine
+
+
+class Clock:
+    """Seconds that pass by one at each reading."""
+
+    def __init__(self, now: float = 100.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture
+async def engine(bundle: Bundle) -> MemoryEngine:
+    return MemoryEngine(bundle.model.labels, {})
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission(2)
+
+
+@pytest.fixture
+def classifier(bundle: Bundle, engine: MemoryEngine, admission: Admission) -> Classifier:
+    model = bundle.model
+    validator = QueryValidator(model.intents, QueryLimits(1_000_000, 16), model.revision, [])
+    return Classifier(model, validator, admission, bundle.encoder, engine, default_top_k=5, clock=Clock())
+
+
+async def test_times_are_of_the_clock(classifier: Classifier) -> None:
+    answer = await classifier.classify(Query("wake me"), arrived=98.0)
+
+    # Read at the beginning, after tokenizing, and after inference.
+    assert (answer.timing.queue_s, answer.timing.tokenize_s, answer.timing.inference_s) == (3.0, 1.0, 1.0)
+
+
+async def test_a_deadline_that_has_passed_costs_nothing(classifier: Classifier, engine: MemoryEngine) -> None:
+    with pytest.raises(DeadlineUnmeetable):
+        await classifier.classify(Query("wake me"), arrived=98.0, deadline=99.0)
+
+    assert engine.prompts == []
+
+
+async def test_what_is_wrong_is_refused_before_a_place_is_taken(
+    classifier: Classifier, engine: MemoryEngine, admission: Admission
+) -> None:
+    engine.hold()
+    holding = [asyncio.ensure_future(classifier.classify(Query("wake me"), 0.0)) for _ in range(2)]
+    await engine.wait_running(2)
+
+    with pytest.raises(InvalidInput):
+        await classifier.classify(Query(""), 0.0)
+    with pytest.raises(Overloaded):
+        await classifier.classify(Query("wake me"), 0.0)
+
+    engine.release()
+    await asyncio.gather(*holding)
+    assert admission.in_flight == 0
+    assert len(engine.prompts) == 2
+
+
+@pytest.mark.parametrize("text", ["wake me", "wake me up at seven " * 30, "wake me up at seven " * 3_000])
+async def test_whatever_happens_the_place_is_given_back(
+    classifier: Classifier, engine: MemoryEngine, admission: Admission, text: str
+) -> None:
+    """Long texts are tokenized in a thread, and too long ones refused there."""
+    engine.hold()
+    calling = asyncio.ensure_future(classifier.classify(Query(text), 0.0))
+    done, _ = await asyncio.wait([calling], timeout=0.2)
+
+    if not done:
+        assert admission.in_flight == 1
+        calling.cancel()
+    [outcome] = await asyncio.gather(calling, return_exceptions=True)
+
+    assert isinstance(outcome, asyncio.CancelledError | InvalidInput)
+    assert admission.in_flight == 0
+
+
+async def test_a_fault_of_the_engine_is_passed_on_and_gives_the_place_back(
+    classifier: Classifier, engine: MemoryEngine, admission: Admission
+) -> None:
+    engine.fault = RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        await classifier.classify(Query("wake me"), 0.0)
+
+    assert admission.in_flight == 0
