@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import Qwen2ForSequenceClassification
+from transformers import Qwen2ForSequenceClassification, logging
 
 from intently_build.objective import last_states, tail_states
 from intently_build.prompt import PromptEncoder
@@ -16,6 +16,7 @@ BATCH = 64
 
 def load_classifier(folder: Path) -> Qwen2ForSequenceClassification:
     """Returns the bundle's checkpoint in float32, on the CPU, ready to answer."""
+    logging.disable_progress_bar()
     return Qwen2ForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
 
 
