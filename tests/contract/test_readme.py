@@ -1,0 +1,70 @@
+"""The README agrees with the code and with the bundles: limits, commands, figures."""
+
+import re
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+
+from intently.v1 import bundle_pb2
+from intently_server.settings import Settings
+from support.paths import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BUNDLES = sorted(path.parent for path in (ROOT / "build_model" / "bundles").glob("*/bundle.json"))
+
+
+@pytest.mark.parametrize(
+    ("row", "setting"),
+    [
+        ("characters of a text", "max_text_chars"),
+        ("turns of context", "max_context_turns"),
+        ("requests in a batch", "max_batch_size"),
+        ("requests in flight", "max_in_flight"),
+        ("items in flight on a stream", "stream_max_in_flight"),
+        ("streams of a connection", "max_concurrent_streams"),
+    ],
+)
+def test_limits_are_the_defaults(row: str, setting: str) -> None:
+    cell = re.search(rf"^\| {row} \| ([\d,]+)", README, re.MULTILINE)
+    assert cell is not None, f"the README has no row {row!r}"
+    assert int(cell.group(1).replace(",", "")) == Settings.model_fields[setting].default
+
+
+def test_the_message_limit_is_the_default() -> None:
+    cell = re.search(r"^\| message \| (\d+) MiB", README, re.MULTILINE)
+    assert cell is not None
+    assert int(cell.group(1)) * 1024 * 1024 == Settings.model_fields["max_message_bytes"].default
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_every_bundle_stands_there_with_the_figures_of_its_manifest(bundle: Path) -> None:
+    text = (bundle / "bundle.json").read_text(encoding="utf-8")
+    manifest = json_format.Parse(text, bundle_pb2.BundleManifest())
+    evaluation = next(e for e in manifest.evaluations if e.split == "test")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in README.splitlines() if line.startswith("| `")]
+    first, *points = [row for row in rows if row[0].startswith(f"`{manifest.name}`")]
+    assert first[2:] == [
+        f"{evaluation.in_scope_rows:,}",
+        f"{evaluation.accuracy:.1%}",
+        f"{evaluation.macro_f1:.1%}",
+        f"{evaluation.ece:.3f}",
+        f"{evaluation.ece_perfect_p95:.3f}",
+    ]
+    thresholds = {point.name: point.threshold for point in manifest.calibration.operating_points}
+    assert [row[1:] for row in points] == [
+        [
+            f"{point.name} (set)"
+            if thresholds[point.name] == manifest.calibration.out_of_scope_threshold
+            else point.name,
+            f"{point.in_scope_accuracy:.1%}",
+            f"{point.in_scope_kept:.1%}",
+            f"{point.out_of_scope_recall:.1%}" if point.HasField("out_of_scope_recall") else "n/a",
+        ]
+        for point in evaluation.operating_points
+    ]
+
+
+@pytest.mark.parametrize("command", re.findall(r"^    make (\w+)", README, re.MULTILINE))
+def test_commands_are_targets_of_the_makefile(command: str) -> None:
+    assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
