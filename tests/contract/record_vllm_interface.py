@@ -59,6 +59,7 @@ FIELDS = {
             "enforce_eager",
             "disable_log_stats",
             "enable_log_requests",
+            "use_tqdm_on_load",
         ],
     ),
     "PoolingParams": ("pooling_params.py", ("PoolingParams",), ["task", "use_activation"]),

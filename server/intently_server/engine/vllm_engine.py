@@ -77,6 +77,7 @@ class VllmConfig:
             "enforce_eager": self.enforce_eager,
             "disable_log_stats": True,
             "enable_log_requests": False,
+            "use_tqdm_on_load": False,
         }
 
 
