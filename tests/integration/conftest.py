@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
@@ -14,6 +14,9 @@ from intently_server.bundle import Bundle
 from support.in_memory import InMemory, StartInMemory
 from support.memory_engine import Logits, MemoryEngineFactory, logits_for
 from support.serving import serving
+
+if TYPE_CHECKING:
+    from support.reference import Reference
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -54,6 +57,14 @@ def no_errors_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def good_request(bundle: Bundle) -> pb.ClassifyRequest:
     """A request that any state of the server but a full one answers."""
     return pb.ClassifyRequest(text=bundle.model.golden_vectors[0].text)
+
+
+@pytest.fixture(scope="session")
+def reference(bundle: Bundle) -> "Reference":
+    """The bundle's checkpoint in transformers, imported where it is needed: it takes seconds."""
+    from support.reference import Reference
+
+    return Reference(bundle)
 
 
 @pytest.fixture

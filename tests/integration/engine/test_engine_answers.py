@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-import torch
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.bundle import Bundle
@@ -49,11 +48,11 @@ async def test_accuracy_is_what_the_manifest_says(real: Real, bundle: Bundle, re
     assert accuracy == pytest.approx(evaluation.accuracy, abs=0.002)
 
 
-async def test_probabilities_are_those_of_transformers(real: Real, bundle: Bundle, record_property: Record) -> None:
+async def test_probabilities_are_those_of_transformers(
+    real: Real, bundle: Bundle, reference: Reference, record_property: Record
+) -> None:
     rows = read_rows(CLINC150 / "test.jsonl")[::15] + read_rows(CLINC150 / "oos_test.jsonl")[::25]
     texts = [row["text"] for row in rows]
-    reference = Reference(bundle, torch.float32)
-
     answers = await classify_all(real, texts, top_k=len(bundle.model.intents))
 
     differences = [
@@ -76,7 +75,9 @@ async def test_the_prefix_is_cached(real: Real, bundle: Bundle) -> None:
         assert answer.cached_tokens < answer.input_tokens
 
 
-async def test_a_prompt_longer_than_a_step_is_prefilled_in_chunks(real: Real, bundle: Bundle) -> None:
+async def test_a_prompt_longer_than_a_step_is_prefilled_in_chunks(
+    real: Real, bundle: Bundle, reference: Reference
+) -> None:
     said, text = [f"I said that number {number} was not the one" * 3 for number in range(12)], "what is my balance"
     request = pb.ClassifyRequest(
         text=text,
@@ -89,8 +90,7 @@ async def test_a_prompt_longer_than_a_step_is_prefilled_in_chunks(real: Real, bu
     answer = await real.served.intents.Classify(request)
 
     assert answer.input_tokens - answer.cached_tokens > real.step_tokens
-    expected = Reference(bundle, torch.float32).probabilities(query)
-    assert greatest_difference(answer, expected) <= REDUCED
+    assert greatest_difference(answer, reference.probabilities(query)) <= REDUCED
 
 
 async def test_two_at_once_do_not_mix(real: Real) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-import torch
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
@@ -22,7 +21,11 @@ EXACT = 1e-5
 
 
 async def test_float32(
-    bundle_path: Path, bundle: Bundle, tmp_path: Path, record_property: Callable[[str, object], None]
+    bundle_path: Path,
+    bundle: Bundle,
+    reference: Reference,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     rows = read_rows(CLINC150 / "test.jsonl")[::15] + read_rows(CLINC150 / "oos_test.jsonl")[::25]
     texts = [row["text"] for row in rows]
@@ -32,7 +35,6 @@ async def test_float32(
         async with grpc.aio.insecure_channel(server.address) as channel:
             batch = await IntentServiceStub(channel).BatchClassify(pb.BatchClassifyRequest(requests=requests))
 
-    reference = Reference(bundle, torch.float32)
     differences = [
         greatest_difference(result.response, reference.probabilities(Query(text)))
         for result, text in zip(batch.results, texts, strict=True)
