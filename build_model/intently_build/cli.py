@@ -101,6 +101,13 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         help="what the server computes in; auto is what the weights are stored in (default: %(default)s)",
     )
     parser.add_argument(
+        "--kv-cache-gib",
+        type=float,
+        default=1.0,
+        metavar="GIB",
+        help="memory of the server's KV cache in GiB (default: %(default)s)",
+    )
+    parser.add_argument(
         "--in-flight", type=int, default=32, metavar="N", help="calls under way at a time (default: %(default)s)"
     )
     parser.add_argument(
@@ -118,6 +125,7 @@ def _evaluate(parsed: argparse.Namespace) -> None:
     from rich.console import Console
 
     from intently_build.evaluate import Request, evaluate
+    from intently_build.server_process import ServerSettings
 
     if parsed.in_flight < 1:
         raise BuildError(f"--in-flight {parsed.in_flight}: must be at least 1")
@@ -126,9 +134,8 @@ def _evaluate(parsed: argparse.Namespace) -> None:
         data=parsed.data,
         split=parsed.split,
         engine=parsed.engine,
-        dtype=parsed.dtype,
+        server=ServerSettings(parsed.dtype, parsed.kv_cache_gib, parsed.start_timeout),
         in_flight=parsed.in_flight,
-        start_seconds=parsed.start_timeout,
         write=parsed.write,
     )
     evaluate(request, Console())

@@ -28,7 +28,7 @@ from intently_build.prompt import PromptEncoder
 from intently_build.recipe import Data, parse_recipe
 from intently_build.report import print_evaluation
 from intently_build.rows import Labels, SplitRows, read_labels, read_split
-from intently_build.server_process import serve
+from intently_build.server_process import ServerSettings, serve
 
 Engine = Literal["server", "transformers"]
 Split = Literal["test", "validation"]
@@ -43,9 +43,8 @@ class Request:
       data: folder of the rows, or None for the recipe's, looked up from the folder that holds the bundle's folder.
       split: which rows.
       engine: what answers.
-      dtype: what the server computes in; "auto" is what the weights are stored in.
+      server: how the server runs.
       in_flight: calls under way at a time.
-      start_seconds: how long the server may take to start.
       write: whether the result goes into the manifest.
     """
 
@@ -53,9 +52,8 @@ class Request:
     data: Path | None
     split: Split
     engine: Engine
-    dtype: str
+    server: ServerSettings
     in_flight: int
-    start_seconds: float
     write: bool
 
 
@@ -133,7 +131,7 @@ def _engine_name(request: Request, manifest: bundle_pb2.BundleManifest) -> str:
     """Returns what answered, in words: the distribution of vLLM tells a CPU's from a GPU's."""
     if request.engine == "transformers":
         return f"transformers {version('transformers')} float32"
-    dtype = manifest.quantization.dtype if request.dtype == "auto" else request.dtype
+    dtype = manifest.quantization.dtype if request.server.dtype == "auto" else request.server.dtype
     return f"intently-server {_vllm()} {dtype}"
 
 
@@ -152,7 +150,7 @@ def _answers(
     if request.engine == "transformers":
         return _reference_answers(request.bundle, manifest, texts)
     intents = [intent.name for intent in manifest.label_set.intents]
-    with serve(request.bundle, request.dtype, request.start_seconds) as address:
+    with serve(request.bundle, request.server) as address:
         return asyncio.run(ask(address, texts, intents, request.in_flight, advance))
 
 

@@ -74,8 +74,9 @@ def _write_checkpoint(run: RunFolder, recipe: Recipe, data: TrainingData, folder
     for path in folder.iterdir():
         path.chmod(0o644)
     encoder = PromptEncoder(folder / "tokenizer.json", prompt_layout(recipe.prompt))
-    prompts = [encoder.encode(row.text) for row in data.validation.in_scope[:: len(data.validation.in_scope) // PROOFS]]
-    worst = prove_head(causal.float().eval(), load_classifier(folder), codes, prompts[:PROOFS])
+    rows = data.validation.in_scope
+    prompts = [encoder.encode(row.text) for row in rows[:: -(-len(rows) // PROOFS)]]
+    worst = prove_head(causal.float().eval(), load_classifier(folder), codes, prompts)
     console.print(f"head: {len(names)} rows, within {worst:.0e} of the causal model's masked softmax", highlight=False)
     return codes
 

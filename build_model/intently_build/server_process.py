@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from intently_build.errors import BuildError
@@ -17,22 +18,43 @@ STOP_SECONDS = 60.0
 LAST_LINES = 5
 
 
+@dataclass(frozen=True)
+class ServerSettings:
+    """How the server runs.
+
+    Attributes:
+      dtype: what it computes in; "auto" is what the weights are stored in.
+      kv_cache_gib: memory of the engine's KV cache.
+      start_seconds: how long it may take to start.
+    """
+
+    dtype: str
+    kv_cache_gib: float
+    start_seconds: float
+
+
 @contextmanager
-def serve(bundle: Path, dtype: str, start_seconds: float) -> Iterator[str]:
+def serve(bundle: Path, settings: ServerSettings) -> Iterator[str]:
     """Serves the bundle on a free port of this machine, and yields the address once the server is SERVING.
 
-    The server's other settings come from its environment, INTENTLY_..., as always.
+    Its other settings come from its environment, INTENTLY_..., as always.
 
-    Raises BuildError if the server is not installed, ends early, or is not ready after `start_seconds`.
+    Raises BuildError if the server is not installed, ends early, or is not ready in time.
     """
     with tempfile.TemporaryDirectory(prefix="intently-build-") as scratch:
         ready, log = Path(scratch) / "ready.json", Path(scratch) / "stderr"
-        options = {"bundle": bundle, "dtype": dtype, "address": "127.0.0.1:0", "ready-file": ready}
+        options = {
+            "bundle": bundle,
+            "address": "127.0.0.1:0",
+            "ready-file": ready,
+            "dtype": settings.dtype,
+            "kv-cache-gib": settings.kv_cache_gib,
+        }
         command = [_program(), *(f"--{name}={value}" for name, value in options.items())]
         with log.open("wb") as stderr:
             process = subprocess.Popen(command, stdout=stderr, stderr=stderr)  # noqa: S603  # our own server
         try:
-            yield _wait(process, ready, log, start_seconds)
+            yield _wait(process, ready, log, settings.start_seconds)
         finally:
             _stop(process)
 

@@ -8,7 +8,7 @@ from intently_build.prompt import PromptEncoder
 from intently_build.recipe import Noise
 from intently_build.rows import Row
 from intently_build.tokenizer import save_tokenizer, train_tokenizer
-from unit.build.test_build_prompt import LAYOUT, TEXTS
+from unit.build.toy_prompt import LAYOUT, TEXTS
 
 ORDINARY = 300
 ROWS = [Row(text, label) for label, text in enumerate(TEXTS)]

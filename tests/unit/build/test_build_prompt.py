@@ -8,19 +8,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from intently_build.errors import BuildError
-from intently_build.prompt import PromptEncoder, PromptLayout, Speaker, Turn
+from intently_build.prompt import PromptEncoder, Speaker, Turn
 from intently_build.tokenizer import code_token, save_tokenizer, train_tokenizer
+from unit.build.toy_prompt import LAYOUT, TEXTS
 
-LAYOUT = PromptLayout(
-    prefix="<|im_start|>what does the user want?<|im_end|>\n",
-    utterance_open="<|utterance|>",
-    suffix="<|im_end|><|intent|>",
-    user_open="<|im_start|>user\n",
-    user_close="<|im_end|>\n",
-    assistant_open="<|im_start|>assistant\n",
-    assistant_close="<|im_end|>\n",
-)
-TEXTS = ["what is the weather in paris", "set a timer for ten minutes", "明天早上七点叫我起床", "wake me at seven"]
 LABELS = 3
 
 
