@@ -5,14 +5,16 @@ with 0.25.1 and 0.32.0. The guard is a small process that reads a pipe. The pipe
 guard kills what it was told of.
 """
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import psutil
 
 GUARD_SCRIPT = Path(__file__).with_name("guard_script.py")
+_LEFTOVER_GRACE_S = 0.2
 
 
 class ProcessGuard:
@@ -42,3 +44,24 @@ class ProcessGuard:
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()
+
+
+def child_processes(others: Collection[psutil.Process] = ()) -> list[psutil.Process]:
+    """Processes below this one but `others`.
+
+    Those that end by themselves after this one are none of them: our guards, and multiprocessing's resource tracker.
+    """
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a compiler's, say, which has ended meanwhile
+            command = " ".join(process.cmdline())
+            if process not in others and "resource_tracker" not in command and GUARD_SCRIPT.name not in command:
+                found.append(process)
+    return found
+
+
+def end_processes(processes: Sequence[psutil.Process]) -> None:
+    """Kills what outlived the engine: a worker whose engine core was killed holds its memory for seconds."""
+    for process in psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)[1]:
+        process.kill()
+    psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)

@@ -4,15 +4,15 @@ Uses only what vLLM 0.25.1 and 0.32.0 both have; tests/contract/test_vllm_interf
 """
 
 import asyncio
-import contextlib
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+import torch
 from vllm import AsyncEngineArgs, PoolingParams
 from vllm.inputs import tokens_input
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -20,11 +20,11 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
 from intently_server.engine.base import EngineLoad, EngineOutput
-from intently_server.engine.process_guard import GUARD_SCRIPT, ProcessGuard
+from intently_server.engine.process_guard import ProcessGuard, child_processes, end_processes
 from intently_server.errors import EngineDead
 
 GIB = 1 << 30
-_LEFTOVER_GRACE_S = 0.2
+_CPU_KV_CACHE_GIB = 1.0
 _WATCH_INTERVAL_S = 0.5  # how often new processes of a starting engine are looked for
 
 
@@ -39,8 +39,9 @@ class VllmConfig:
         dtype: "auto" (the checkpoint's), "bfloat16", "float16" or "float32".
         max_batched_tokens: Tokens of one step; a longer prompt is prefilled in chunks. None: vLLM's choice.
         max_sequences: Prompts of one step at most. None: vLLM's choice.
-        kv_cache_gib: Memory of the KV cache in GiB. None: what vLLM finds free.
-        gpu_memory_utilization: Share of the GPU's memory that vLLM may take, 0 to 1; without effect on a CPU.
+        kv_cache_gib: Memory of the KV cache in GiB. None: on a GPU, what `gpu_memory_utilization` leaves; on a CPU, 1,
+            since vLLM would otherwise ask for that share of the whole machine, and fail where it is not free.
+        gpu_memory_utilization: Share of the GPU's memory that vLLM may take, 0 to 1.
         tensor_parallel_size: GPUs that share each layer.
         enforce_eager: Whether to skip compilation: a quicker start, slower answers.
     """
@@ -71,7 +72,7 @@ class VllmConfig:
             "enable_chunked_prefill": True,
             "max_num_batched_tokens": self.max_batched_tokens,
             "max_num_seqs": self.max_sequences,
-            "kv_cache_memory_bytes": None if self.kv_cache_gib is None else int(self.kv_cache_gib * GIB),
+            "kv_cache_memory_bytes": self._kv_cache_bytes(),
             "gpu_memory_utilization": self.gpu_memory_utilization,
             "tensor_parallel_size": self.tensor_parallel_size,
             "enforce_eager": self.enforce_eager,
@@ -79,6 +80,12 @@ class VllmConfig:
             "enable_log_requests": False,
             "use_tqdm_on_load": False,
         }
+
+    def _kv_cache_bytes(self) -> int | None:
+        gib = self.kv_cache_gib
+        if gib is None and not torch.cuda.is_available():
+            gib = _CPU_KV_CACHE_GIB
+        return None if gib is None else int(gib * GIB)
 
 
 class _LoadGauge(StatLoggerBase):  # type: ignore[misc]  # vLLM is not typed for us
@@ -137,18 +144,18 @@ class VllmEngine:
         def build() -> AsyncLLM:
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**config.engine_args()), stat_loggers=[gauge])
 
-        others = set(_child_processes())
+        others = set(child_processes())
         guard = ProcessGuard()
         try:
             building = asyncio.ensure_future(asyncio.to_thread(build))
             while not building.done():
-                guard.watch(_child_processes(others))
+                guard.watch(child_processes(others))
                 await asyncio.wait([building], timeout=_WATCH_INTERVAL_S)
             llm = building.result()
         except BaseException:
             guard.close()
             raise
-        processes = _child_processes(others)
+        processes = child_processes(others)
         guard.watch(processes)
         return cls(llm, gauges, processes, guard, config.labels)
 
@@ -182,26 +189,5 @@ class VllmEngine:
     async def shutdown(self, timeout_s: float) -> None:
         """See `Engine.shutdown`."""
         await asyncio.to_thread(self._llm.shutdown, timeout=timeout_s)
-        await asyncio.to_thread(_end_processes, self._processes)
+        await asyncio.to_thread(end_processes, self._processes)
         self._guard.close()
-
-
-def _child_processes(others: Collection[psutil.Process] = ()) -> list[psutil.Process]:
-    """Processes below this one but `others`.
-
-    Those that end by themselves after this one are none of them: our guards, and multiprocessing's resource tracker.
-    """
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # a compiler's, say, which has ended meanwhile
-            command = " ".join(process.cmdline())
-            if process not in others and "resource_tracker" not in command and GUARD_SCRIPT.name not in command:
-                found.append(process)
-    return found
-
-
-def _end_processes(processes: Sequence[psutil.Process]) -> None:
-    """Kills what outlived the engine: a worker whose engine core was killed holds its memory for seconds."""
-    for process in psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)[1]:
-        process.kill()
-    psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)
