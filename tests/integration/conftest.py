@@ -24,6 +24,14 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": uvloop.new_event_loop}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of the engine in memory takes seconds: one that waits for what never comes fails in a minute."""
+    for item in items:
+        here = Path(__file__).parent in item.path.parents
+        if here and item.path.name.startswith("test_serving_") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(60))
+
+
 @pytest.fixture
 async def start_in_memory(bundle_path: Path) -> AsyncIterator[StartInMemory]:
     """Starts servers with the engine in memory; settings are the keyword arguments. Ends them with the test."""
