@@ -33,7 +33,7 @@ async def ask(
         stub = intent_service_pb2_grpc.IntentServiceStub(channel)
 
         async def one(text: str) -> tuple[int, float, float]:
-            request = intent_service_pb2.ClassifyRequest(text=text, top_k=len(intents))
+            request = intent_service_pb2.ClassifyRequest(text=text, top_k=1)
             async with gate:
                 response = await stub.Classify(request, timeout=CALL_SECONDS)
             advance()

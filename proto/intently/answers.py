@@ -9,6 +9,7 @@ from intently.v1 import intent_service_pb2 as pb
 class Outcome(enum.Enum):
     """What the server decided; see `Outcome` in intent_service.proto."""
 
+    UNKNOWN = pb.OUTCOME_UNSPECIFIED  # one that this version of the client does not know; do not act on it
     MATCHED = pb.OUTCOME_MATCHED
     OUT_OF_SCOPE = pb.OUTCOME_OUT_OF_SCOPE
     AMBIGUOUS = pb.OUTCOME_AMBIGUOUS
@@ -65,13 +66,10 @@ class Classification:
 
     @classmethod
     def from_message(cls, message: pb.ClassifyResponse) -> "Classification":
-        """The answer that a response holds.
-
-        Raises:
-            ValueError: for an outcome that this version does not know.
-        """
+        """The answer that a response holds."""
+        known = {outcome.value for outcome in Outcome}
         return cls(
-            outcome=Outcome(message.outcome),
+            outcome=Outcome(message.outcome) if message.outcome in known else Outcome.UNKNOWN,
             predictions=tuple(Prediction(p.intent, p.confidence) for p in message.predictions),
             out_of_scope_confidence=message.out_of_scope_confidence,
             message=message,

@@ -57,6 +57,8 @@ class IntentClient:
             address,
             options=[
                 ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 1_000),  # a server that comes back is soon found
                 ("grpc.keepalive_time_ms", 10_000),
                 ("grpc.keepalive_timeout_ms", 5_000),
             ],
@@ -75,6 +77,9 @@ class IntentClient:
     async def close(self) -> None:
         """Closes the channel; calls under way are cancelled."""
         await self._channel.close()
+
+    def _timeout(self, timeout_s: float | None) -> float:
+        return self._timeout_s if timeout_s is None else timeout_s
 
     async def classify(
         self,
@@ -124,7 +129,7 @@ class IntentClient:
             model=None if revision is None and label is None else pb.ModelSelector(revision=revision, label=label),
         )
         metadata = () if revision is None else ((REVISION_METADATA, revision),)
-        call = self._intents.Classify(request, timeout=timeout_s or self._timeout_s, metadata=metadata)
+        call = self._intents.Classify(request, timeout=self._timeout(timeout_s), metadata=metadata)
         return Classification.from_message(await _answered(call))
 
     async def classify_batch(
@@ -142,7 +147,7 @@ class IntentClient:
         batch = pb.BatchClassifyRequest(
             requests=[pb.ClassifyRequest(text=each) if isinstance(each, str) else each for each in requests]
         )
-        response = await _answered(self._intents.BatchClassify(batch, timeout=timeout_s or self._timeout_s))
+        response = await _answered(self._intents.BatchClassify(batch, timeout=self._timeout(timeout_s)))
         return [
             from_status(result.error) if result.HasField("error") else Classification.from_message(result.response)
             for result in response.results
@@ -153,7 +158,7 @@ class IntentClient:
         models: list[model_service_pb2.Model] = []
         more = model_service_pb2.ListModelsRequest(page_size=_PAGE_SIZE)
         while True:
-            page = await _answered(self._models.ListModels(more, timeout=timeout_s or self._timeout_s))
+            page = await _answered(self._models.ListModels(more, timeout=self._timeout(timeout_s)))
             models += page.models
             if not page.next_page_token:
                 return models
@@ -164,7 +169,7 @@ class IntentClient:
         intents: list[bundle_pb2.Intent] = []
         more = model_service_pb2.ListIntentsRequest(parent=model, page_size=_PAGE_SIZE)
         while True:
-            page = await _answered(self._models.ListIntents(more, timeout=timeout_s or self._timeout_s))
+            page = await _answered(self._models.ListIntents(more, timeout=self._timeout(timeout_s)))
             intents += page.intents
             if not page.next_page_token:
                 return intents

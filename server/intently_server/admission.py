@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from intently_server.errors import Overloaded
+from intently_server.errors import DeadlineUnmeetable, Overloaded
 
 _SMOOTHING = 0.05  # weight of the newest observation in the moving average
 _SHORTEST_RETRY_S = 0.01
@@ -31,14 +31,25 @@ class Admission:
         return self._in_flight
 
     @contextmanager
-    def admit(self) -> Iterator[None]:
+    def admit(self, remaining_s: float | None = None) -> Iterator[None]:
         """Holds a place for the length of the block.
 
+        Args:
+            remaining_s: Seconds until the caller gives up; None for never.
+
         Raises:
-            Overloaded: if there is none. Its hint is the time in which the measured rate frees a tenth of the places.
+            Overloaded: if there is no place. Its hint is the time in which the measured rate frees a tenth of them.
+            DeadlineUnmeetable: if the caller gives up before even half of what is in flight can have ended, by the
+                measured rate. An idle server tries: that is how it would learn that it has become faster.
         """
+        if remaining_s is not None and remaining_s <= 0:
+            raise DeadlineUnmeetable("the deadline had passed before the work began")
         if self._in_flight >= self._max:
             raise Overloaded(f"{self._max} requests are in flight, as many as this server takes", self._retry_after())
+        if remaining_s is not None and remaining_s < self._in_flight * self._seconds_per_request / 2:
+            raise DeadlineUnmeetable(
+                f"{self._in_flight} requests are in flight; the deadline would pass before an answer"
+            )
         self._in_flight += 1
         started = self._clock()
         try:

@@ -10,21 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-
-from intently.v1 import intent_service_pb2, model_service_pb2
 from intently_server.admission import Admission
 from intently_server.bundle import Bundle, load_bundle
 from intently_server.classifier import Classifier
 from intently_server.engine.base import Engine
 from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
-from intently_server.servicer.handlers import service_handler
-from intently_server.servicer.intent import IntentServicer
-from intently_server.servicer.models import ModelServicer
-from intently_server.servicer.stream import StreamLimits
+from intently_server.listening import listen
 from intently_server.settings import Settings
 from intently_server.validation import QueryLimits, QueryValidator
 from intently_server.warmup import TOLERANCE_FLOAT32, TOLERANCE_REDUCED, warm_up
@@ -33,16 +25,10 @@ logger = logging.getLogger(__name__)
 
 EngineFactory = Callable[[Settings, Bundle], Awaitable[Engine]]
 
-_INTENT_SERVICE = intent_service_pb2.DESCRIPTOR.services_by_name["IntentService"]
-_MODEL_SERVICE = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 _ENGINE_POLL_S = 0.05  # how soon the engine's death is noticed
 _DEAD_GRACE_S = 0.5  # time for callers and health watchers to hear of it, and for what is left of the engine to end
 _HEARD_S = 0.1  # time for those who watch health to hear of the end before their connection ends too
 _SHUTDOWN_S = 10.0  # time for a healthy engine to end by itself
-
-
-class AddressError(Exception):
-    """The address cannot be listened on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +68,15 @@ async def serve(
     bundle = await asyncio.to_thread(load_bundle, settings.bundle)
     parts = _Parts(settings, bundle, Lifecycle(), Health(), _query_limits(settings, bundle))
     await parts.health.starting()
-    server, address = _listen(parts)
+    server, address = listen(settings, bundle, parts.limits, parts.lifecycle, parts.health)
     await server.start()
     engine: Engine | None = None
     try:
+        if stop.is_set():
+            return 0
         starting = asyncio.ensure_future(_start(parts, start_engine))
         await _first(starting, stop)
-        if not starting.done():
+        if stop.is_set() and not starting.done():
             return await _give_up(starting)
         engine = starting.result()
         await parts.health.serving()
@@ -119,14 +107,12 @@ async def _start(parts: _Parts, start_engine: EngineFactory) -> Engine:
 
 
 async def _give_up(starting: "asyncio.Future[Engine]") -> int:
-    """A signal came before the engine was ready: it cannot be interrupted while it loads, so it is waited for."""
-    logger.info("stopping as soon as the engine has started")
-    try:
-        engine = await starting
-    except Exception as error:  # Ctrl-C reaches the engine's processes too, and ends them first
-        logger.info("the engine did not start: %s", error)
-    else:
-        await engine.shutdown(_SHUTDOWN_S)
+    """A signal came before the engine was ready: it is ended as it is."""
+    logger.info("stopping before the engine was ready")
+    starting.cancel()
+    await asyncio.wait([starting])
+    if not starting.cancelled() and starting.exception() is None:
+        await starting.result().shutdown(_SHUTDOWN_S)
     return 0
 
 
@@ -135,7 +121,7 @@ async def _until_the_end(parts: _Parts, engine: Engine, stop: asyncio.Event) -> 
     await _first(death, stop)
     if death.done() and not stop.is_set():
         logger.error("the engine has died; the server ends")
-        parts.lifecycle.engine_died()
+        parts.lifecycle.engine_died(_DEAD_GRACE_S)
         await parts.health.dead()
         await _idle_within(parts.lifecycle, _DEAD_GRACE_S)
         return 1
@@ -143,53 +129,17 @@ async def _until_the_end(parts: _Parts, engine: Engine, stop: asyncio.Event) -> 
     logger.info(
         "stopping: %d calls in flight, waiting at most %g s", parts.lifecycle.calls, parts.settings.drain_timeout
     )
-    parts.lifecycle.drain()
+    parts.lifecycle.drain(parts.settings.drain_timeout)
     await parts.health.draining()
     if not await _idle_within(parts.lifecycle, parts.settings.drain_timeout):
         logger.warning("%d calls had not finished and are cut off", parts.lifecycle.calls)
     return 0
 
 
-def _listen(parts: _Parts) -> tuple[grpc.aio.Server, str]:
-    settings, lifecycle = parts.settings, parts.lifecycle
-    server = grpc.aio.server(options=_channel_options(settings))
-    stream_limits = StreamLimits(settings.stream_max_in_flight, parts.limits.max_context_turns, settings.drain_timeout)
-    intents = IntentServicer(lifecycle, settings.max_batch_size, stream_limits)
-    models = ModelServicer(parts.bundle, settings.model_label, parts.limits)
-    server.add_generic_rpc_handlers(
-        (service_handler(_INTENT_SERVICE, intents, lifecycle), service_handler(_MODEL_SERVICE, models, lifecycle))
-    )
-    health_pb2_grpc.add_HealthServicer_to_server(parts.health.servicer, server)
-    if settings.reflection:
-        names = [
-            _INTENT_SERVICE.full_name,
-            _MODEL_SERVICE.full_name,
-            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-        ]
-        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
-    try:
-        port = server.add_insecure_port(settings.address)
-    except RuntimeError:
-        port = 0
-    if port == 0:
-        raise AddressError(f"cannot listen on {settings.address}: is it taken, or no address of this host?")
-    return server, f"{settings.address.rpartition(':')[0]}:{port}"
-
-
-def _channel_options(settings: Settings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
-        ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_interval * 1000)),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
-
-
 def _query_limits(settings: Settings, bundle: Bundle) -> QueryLimits:
     limits = bundle.model.limits
     return QueryLimits(
-        max_text_chars=min(settings.max_text_chars, limits.max_text_chars),
+        max_text_chars=min(settings.max_text_chars, limits.max_text_chars or settings.max_text_chars),
         max_context_turns=min(settings.max_context_turns, limits.max_context_turns),
     )
 

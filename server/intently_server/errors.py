@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+MAX_VIOLATIONS = 10  # all of them travel in the trailers, which gRPC bounds at 8 KiB
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -41,13 +43,18 @@ class IntentlyError(Exception):
 
 
 class InvalidInput(IntentlyError):
-    """The request is wrong, whatever the server's state."""
+    """The request is wrong, whatever the server's state.
+
+    Args:
+        violations: At least one; the first MAX_VIOLATIONS are kept.
+    """
 
     reason = "INVALID_INPUT"
 
     def __init__(self, violations: Sequence[Violation]) -> None:
-        self.violations = tuple(violations)
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
+        self.violations = tuple(violations[:MAX_VIOLATIONS])
+        first, more = self.violations[0], len(violations) - 1
+        super().__init__(f"{first.field}: {first.description}{f' (and {more} more)' if more else ''}")
 
     @classmethod
     def of(cls, field: str, description: str) -> "InvalidInput":

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from intently_server.classifier import Classifier
-from intently_server.errors import Draining, EngineDead, Starting
+from intently_server.errors import Draining, EngineDead, Starting, Unavailable
 
 
 class Phase(enum.Enum):
@@ -28,6 +28,7 @@ class Lifecycle:
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = asyncio.Event()
+        self.grace_s = 0.0
 
     @property
     def phase(self) -> Phase:
@@ -44,15 +45,23 @@ class Lifecycle:
         self._classifier = classifier
         self._phase = Phase.SERVING
 
-    def drain(self) -> None:
-        """From now on nothing new is taken."""
+    def drain(self, grace_s: float) -> None:
+        """From now on nothing new is taken; calls under way have `grace_s` seconds."""
         self._phase = Phase.DRAINING
+        self.grace_s = grace_s
         self.draining.set()
 
-    def engine_died(self) -> None:
-        """From now on nothing can be answered."""
+    def engine_died(self, grace_s: float) -> None:
+        """From now on nothing can be answered; calls under way have `grace_s` seconds to hear of it."""
         self._phase = Phase.ENGINE_DEAD
+        self.grace_s = grace_s
         self.draining.set()
+
+    def refusal(self) -> Unavailable:
+        """Why nothing new is taken, once `draining` is set."""
+        if self._phase is Phase.ENGINE_DEAD:
+            return EngineDead("the engine has died; this server is ending")
+        return Draining("this server is shutting down")
 
     def classifier(self) -> Classifier:
         """The classifier, for a new call.
@@ -60,10 +69,8 @@ class Lifecycle:
         Raises:
             Starting, Draining, EngineDead: if there is nobody to answer.
         """
-        if self._phase is Phase.ENGINE_DEAD:
-            raise EngineDead("the engine has died; this server is ending")
-        if self._phase is Phase.DRAINING:
-            raise Draining("this server is shutting down")
+        if self.draining.is_set():
+            raise self.refusal()
         if self._classifier is None:
             raise Starting("this server is still loading its model")
         return self._classifier

@@ -6,9 +6,10 @@ import sys
 
 import uvloop
 
-from intently_server.app import AddressError, serve
+from intently_server.app import serve
 from intently_server.bundle import Bundle, BundleError
 from intently_server.engine.base import Engine
+from intently_server.listening import AddressError
 from intently_server.logs import configure_logs
 from intently_server.settings import Settings, SettingsProblem, read_settings
 

@@ -35,11 +35,11 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the model takes: tokens of a whole prompt, turns of context, characters of a text."""
+    """What the model takes: tokens of a whole prompt, turns of context, characters of a text (None: any number)."""
 
     max_input_tokens: int
     max_context_turns: int
-    max_text_chars: int
+    max_text_chars: int | None
 
 
 @dataclass(frozen=True, slots=True)

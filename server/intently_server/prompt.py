@@ -36,7 +36,10 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: Tokenizer, layout: PromptLayout, limits: Limits) -> None:
         tokenizer.encode_special_tokens = False
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
         self._tokenizer = tokenizer
+        self._longest_token = max(map(len, tokenizer.get_vocab()))  # in bytes: a byte-level token has a sign for each
         self._prefix = self._encode(layout.prefix)
         self._utterance_open = self._encode(layout.utterance_open)
         self._suffix = self._encode(layout.suffix)
@@ -68,26 +71,40 @@ class PromptEncoder:
         Raises:
             InvalidInput: if it does not fit and may not be cut; names the field.
         """
-        utterance = self._encode(query.text)
-        turns = [self._encode_turn(turn) for turn in query.context]
+        self._check_size(query)
+        utterance, *turns = self._encode_all([query.text, *(turn.text for turn in query.context)])
+        turns = [self._framed(turn, ids) for turn, ids in zip(query.context, turns, strict=True)]
         excess = len(utterance) + sum(map(len, turns)) - self._room
         may_cut = query.allow_truncation or (query.trim_context and len(utterance) <= self._room)
         if excess > 0:
             if not may_cut:
-                raise self._too_long(len(utterance), excess)
+                raise self._too_long("text" if len(utterance) > self._room else "context")
             utterance, turns = self._cut(utterance, turns)
         ids = [*self._prefix, *itertools.chain.from_iterable(turns), *self._utterance_open, *utterance, *self._suffix]
         return EncodedPrompt(ids, excess > 0)
 
     def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return self._encode_all([text])[0]
 
-    def _encode_turn(self, turn: Turn) -> list[int]:
+    def _encode_all(self, texts: list[str]) -> list[list[int]]:
+        # Of the tokenizer's methods this one lets other threads run meanwhile.
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def _framed(self, turn: Turn, ids: list[int]) -> list[int]:
         if turn.role is None:
             raise InvalidInput.of("context", "every turn needs a role")
         opened, closed = self._turn_pieces[turn.role]
-        return [*opened, *self._encode(turn.text), *closed]
+        return [*opened, *ids, *closed]
+
+    def _check_size(self, query: Query) -> None:
+        """Refuses, before it costs anything, what cannot fit even if every token were as long as the longest."""
+        longest = self._room * self._longest_token
+        if not (query.allow_truncation or query.trim_context):
+            if len(query.text) > longest:
+                raise self._too_long("text")
+            if len(query.text) + sum(len(turn.text) for turn in query.context) > longest:
+                raise self._too_long("context")
 
     def _cut(self, utterance: list[int], turns: list[list[int]]) -> tuple[list[int], list[list[int]]]:
         room = self._room - len(utterance)
@@ -99,10 +116,7 @@ class PromptEncoder:
             kept.insert(0, turn)
         return utterance[: self._room], kept
 
-    def _too_long(self, utterance_tokens: int, excess: int) -> InvalidInput:
-        field = "text" if utterance_tokens > self._room else "context"
+    def _too_long(self, field: str) -> InvalidInput:
         return InvalidInput.of(
-            field,
-            f"the prompt is {excess} tokens over this model's limit of {self._max_tokens}; "
-            "shorten it, or set allow_truncation",
+            field, f"makes the prompt longer than {self._max_tokens} tokens; shorten it, or set allow_truncation"
         )

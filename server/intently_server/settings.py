@@ -52,7 +52,9 @@ class Settings(BaseSettings):
         int, Field(gt=0, description="Characters of an utterance or a turn; the bundle may set less.")
     ] = 32_768
     max_context_turns: Annotated[int, Field(ge=0, description="Turns of context; the bundle may set less.")] = 64
-    max_batch_size: Annotated[int, Field(gt=0, description="Requests in one BatchClassify.")] = 256
+    max_batch_size: Annotated[
+        int, Field(gt=0, description="Requests in one BatchClassify; never more than may be in flight.")
+    ] = 256
     max_in_flight: Annotated[
         int, Field(gt=0, description="Requests in flight in all; more are refused with RESOURCE_EXHAUSTED.")
     ] = 1024

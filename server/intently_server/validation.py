@@ -8,6 +8,7 @@ from intently_server.errors import InvalidInput, ModelNotServed, Violation
 from intently_server.types import ModelSelector, Query, Turn
 
 MAX_REQUEST_ID_CHARS = 64
+_SHOWN_CHARS = 32  # of a name that the caller gave, in an error: trailers have little room
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
@@ -90,10 +91,12 @@ class QueryValidator:
         if selector.revision is None and selector.label is None:
             raise InvalidInput.of(field, "select by revision or by label, or leave it out")
         if selector.revision is not None and selector.revision != self._revision:
-            raise ModelNotServed(f"revision {selector.revision[:64]!r} is not served here, but {self._revision}")
+            raise ModelNotServed(
+                f"revision {selector.revision[:_SHOWN_CHARS]!r} is not served here, but {self._revision}"
+            )
         if selector.label is not None and selector.label not in self._labels:
             served = ", ".join(sorted(self._labels)) or "none"
-            raise ModelNotServed(f"label {selector.label[:64]!r} is not served here; labels here: {served}")
+            raise ModelNotServed(f"label {selector.label[:_SHOWN_CHARS]!r} is not served here; labels here: {served}")
 
     def _text(self, field: str, text: str) -> list[Violation]:
         limit = self._limits.max_text_chars
@@ -128,8 +131,10 @@ class QueryValidator:
         if len(set(query.candidate_intents)) < len(query.candidate_intents):
             violations.append(Violation("candidate_intents", "has repeats"))
         violations += [
-            Violation(f"candidate_intents[{index}]", f"{name[:64]!r} is no intent of this model; see ListIntents")
+            Violation(
+                f"candidate_intents[{index}]", f"{name[:_SHOWN_CHARS]!r} is no intent of this model; see ListIntents"
+            )
             for index, name in enumerate(query.candidate_intents)
             if name not in self._intents
-        ][:10]
+        ]
         return violations

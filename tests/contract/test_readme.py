@@ -68,3 +68,12 @@ def test_every_bundle_stands_there_with_the_figures_of_its_manifest(bundle: Path
 @pytest.mark.parametrize("command", re.findall(r"^    make (\w+)", README, re.MULTILINE))
 def test_commands_are_targets_of_the_makefile(command: str) -> None:
     assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/adr/*.md"), ROOT / "build_model" / "README.md"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (document.parent / target).exists()] == []

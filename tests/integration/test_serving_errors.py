@@ -54,17 +54,19 @@ async def test_a_full_server_refuses_and_says_when_to_come_back(start_in_memory:
 
 
 async def test_a_full_server_refuses_items_of_batches_and_streams_one_by_one(start_in_memory: StartInMemory) -> None:
-    server = await start_in_memory(max_in_flight=2)
+    server = await start_in_memory(max_in_flight=3)
     server.engine.hold()
+    alone = asyncio.ensure_future(server.served.intents.Classify(HELLO))
+    await server.engine.wait_running(1)
     batch = asyncio.ensure_future(server.served.intents.BatchClassify(pb.BatchClassifyRequest(requests=[HELLO] * 3)))
-    await server.engine.wait_running(2)
+    await server.engine.wait_running(3)
     stream = StreamCaller(server.served.intents)
     await stream.open()
     await stream.item("refused")
 
     refused = await stream.receive()
     server.engine.release()
-    await batch
+    await asyncio.gather(alone, batch)
     await stream.item("answered")
     [answered] = await stream.finish()
 

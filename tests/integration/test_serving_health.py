@@ -7,7 +7,8 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from intently_server.app import AddressError, serve
+from intently_server.app import serve
+from intently_server.listening import AddressError
 from intently_server.settings import Settings
 from support.in_memory import InMemory, StartInMemory
 from support.memory_engine import MemoryEngineFactory

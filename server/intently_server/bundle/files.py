@@ -21,10 +21,16 @@ def verify_files(path: Path, manifest: bundle_pb2.BundleManifest) -> None:
     if not any(name.endswith(".safetensors") for name in listed):
         raise BundleError(MANIFEST, "lists no *.safetensors file")
     for entry in manifest.files:
+        if _makes_answers(entry.path) and not entry.affects_answers:
+            raise BundleError(entry.path, "changes answers, but the manifest says that it does not")
         _verify_file(path, entry)
     for name in _present_files(path):
         if name not in listed and name != MANIFEST:
             raise BundleError(name, "is not in the manifest; a bundle holds nothing else")
+
+
+def _makes_answers(name: str) -> bool:
+    return name.endswith(".safetensors") or name == "config.json" or name.startswith("tokenizer")
 
 
 def _verify_file(path: Path, entry: bundle_pb2.BundleFile) -> None:

@@ -18,7 +18,6 @@ from intently_server.prompt import PromptEncoder
 from intently_server.types import Role, Turn
 
 FORMAT_VERSION = 1
-DEFAULT_TEXT_CHARS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,11 @@ def load_bundle(path: Path) -> Bundle:
     if compute_revision(manifest) != manifest.revision:
         raise BundleError(MANIFEST, "the revision does not match the content; package the bundle again")
     verify_meaning(manifest)
-    rows = len(manifest.label_set.intents) + manifest.label_set.HasField("out_of_scope")
-    verify_checkpoint(path, rows)
-    model = _model(manifest, rows)
+    labels = [intent.name for intent in manifest.label_set.intents]
+    if manifest.label_set.HasField("out_of_scope"):
+        labels.append(manifest.label_set.out_of_scope.name)
+    verify_checkpoint(path, labels, manifest.limits.max_input_tokens)
+    model = _model(manifest, len(labels))
     return Bundle(path, manifest, model, _encoder(path, model))
 
 
@@ -105,7 +106,7 @@ def _model(manifest: bundle_pb2.BundleManifest, rows: int) -> Model:
         limits=Limits(
             max_input_tokens=limits.max_input_tokens,
             max_context_turns=limits.max_context_turns,
-            max_text_chars=limits.max_text_chars or DEFAULT_TEXT_CHARS,
+            max_text_chars=limits.max_text_chars or None,
         ),
         golden_vectors=tuple(_golden(vector) for vector in manifest.golden_vectors),
     )

@@ -57,8 +57,13 @@ def _likeliest(golden: bundle_pb2.GoldenVector, names: list[str]) -> str | None:
     return max(zip(golden.probabilities, names, strict=False), default=(0.0, None), key=lambda pair: pair[0])[1]
 
 
-def verify_checkpoint(path: Path, rows: int) -> None:
-    """Accepts a checkpoint that is a sequence classifier with so many rows and needs no code, in silence.
+def verify_checkpoint(path: Path, labels: list[str], max_input_tokens: int) -> None:
+    """Accepts a checkpoint that is a sequence classifier with these labels and needs no code, in silence.
+
+    Args:
+        path: Its folder.
+        labels: What the rows of its head mean, in order.
+        max_input_tokens: Tokens that it must take.
 
     Raises:
         BundleError: names the file at fault.
@@ -76,13 +81,25 @@ def verify_checkpoint(path: Path, rows: int) -> None:
         raise BundleError("config.json", f"architectures {architectures} has no sequence classifier")
     if "auto_map" in config:
         raise BundleError("config.json", "asks for code from the bundle (auto_map), which is never run")
-    names = config.get("id2label")
-    named = len(names) if isinstance(names, dict) else 0
-    if named != rows:
-        raise BundleError("config.json", f"names {named} labels, the label set has {rows}")
+    _verify_labels(config.get("id2label"), labels)
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions < max_input_tokens:
+        raise BundleError(
+            "config.json", f"has {positions} positions, fewer than the manifest's max_input_tokens, {max_input_tokens}"
+        )
+    rows = len(labels)
     shape = _head_shape(path)
     if shape is None or shape[0] != rows:
         raise BundleError(MANIFEST, f"the label set has {rows} labels, the head (score.weight) has shape {shape}")
+
+
+def _verify_labels(id2label: object, labels: list[str]) -> None:
+    named = id2label if isinstance(id2label, dict) else {}
+    if len(named) != len(labels):
+        raise BundleError("config.json", f"names {len(named)} labels, the label set has {len(labels)}")
+    for row, label in enumerate(labels):
+        if named.get(str(row)) != label:
+            raise BundleError("config.json", f"names row {row} {named.get(str(row))!r}, the label set {label!r}")
 
 
 def _head_shape(path: Path) -> list[int] | None:

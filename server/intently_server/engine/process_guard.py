@@ -63,5 +63,6 @@ def child_processes(others: Collection[psutil.Process] = ()) -> list[psutil.Proc
 def end_processes(processes: Sequence[psutil.Process]) -> None:
     """Kills what outlived the engine: a worker whose engine core was killed holds its memory for seconds."""
     for process in psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)[1]:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)

@@ -3,10 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
-
-from google.rpc import status_pb2
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.classifier import Classifier
@@ -14,7 +12,7 @@ from intently_server.errors import IntentlyError, InternalFault, InvalidInput
 from intently_server.lifecycle import Lifecycle
 from intently_server.servicer import convert
 from intently_server.servicer.status import rich_status
-from intently_server.servicer.stream import StreamLimits, StreamSession
+from intently_server.servicer.stream import Answer, StreamLimits, StreamSession
 
 logger = logging.getLogger(__name__)
 
@@ -66,14 +64,12 @@ class IntentServicer:
         self, messages: AsyncIterator[pb.ClassifyStreamRequest | InvalidInput], context: Context
     ) -> None:
         """Classifies utterances as they come."""
-        session = StreamSession(
-            classify=self._answer_item,
-            classifier=self._lifecycle.classifier(),
-            limits=self._stream_limits,
-            draining=self._lifecycle.draining,
-            deadline=self._deadline(context),
-        )
-        await session.run(messages, context.write)
+        classifier, deadline = self._lifecycle.classifier(), self._deadline(context)
+
+        def classify(request: pb.ClassifyRequest, trim_context: bool) -> Awaitable[Answer]:
+            return self._answer_or_status(classifier, request, self._clock(), deadline, trim_context)
+
+        await StreamSession(classify, classifier, self._stream_limits, self._lifecycle).run(messages, context.write)
 
     async def _answer(
         self,
@@ -95,7 +91,7 @@ class IntentServicer:
         arrived: float,
         deadline: float | None,
         trim_context: bool = False,
-    ) -> pb.ClassifyResponse | status_pb2.Status:
+    ) -> Answer:
         """The answer, or the status that says why there is none: what one of several gets."""
         try:
             return await self._answer(classifier, request, arrived, deadline, trim_context)
@@ -104,11 +100,6 @@ class IntentServicer:
         except Exception:
             logger.exception("one of several requests failed")
             return rich_status(InternalFault())
-
-    async def _answer_item(
-        self, classifier: Classifier, request: pb.ClassifyRequest, deadline: float | None, trim_context: bool
-    ) -> pb.ClassifyResponse | status_pb2.Status:
-        return await self._answer_or_status(classifier, request, self._clock(), deadline, trim_context)
 
     async def _result(
         self, classifier: Classifier, request: pb.ClassifyRequest, arrived: float, deadline: float | None

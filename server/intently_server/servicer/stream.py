@@ -10,27 +10,30 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import grpc
 from google.rpc import status_pb2
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.classifier import Classifier
-from intently_server.errors import Draining, IntentlyError, InvalidInput, ItemCancelled, Violation
+from intently_server.errors import IntentlyError, InvalidInput, ItemCancelled, Violation
+from intently_server.lifecycle import Lifecycle
 from intently_server.servicer import convert
 from intently_server.servicer.status import rich_status
 from intently_server.servicer.stream_opening import Messages, check_config, first_config
 
 Answer: TypeAlias = pb.ClassifyResponse | status_pb2.Status
-Classify = Callable[[Classifier, pb.ClassifyRequest, float | None, bool], Awaitable[Answer]]
+Classify = Callable[[pb.ClassifyRequest, bool], Awaitable[Answer]]
 Write = Callable[[pb.ClassifyStreamResponse], Awaitable[None]]
+
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Bounds of one stream: items in flight, turns of accumulated context, seconds that draining may take."""
+    """Bounds of one stream: items in flight, turns of accumulated context."""
 
     max_in_flight: int
     max_context_turns: int
-    drain_grace_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +51,18 @@ class StreamSession:
     Args:
         classify: Answers one request, or says by a status why not; the last argument lets it leave out the oldest
             turns of the context to make the prompt fit.
-        classifier: Answers all items.
+        classifier: Who answers.
         limits: Bounds.
-        draining: Set once the server takes nothing new.
-        deadline: The stream's, in the clock's seconds.
+        lifecycle: Says when the server takes nothing new, and why.
     """
 
-    def __init__(
-        self,
-        classify: Classify,
-        classifier: Classifier,
-        limits: StreamLimits,
-        draining: asyncio.Event,
-        deadline: float | None,
-    ) -> None:
+    def __init__(self, classify: Classify, classifier: Classifier, limits: StreamLimits, lifecycle: Lifecycle) -> None:
         self._classify = classify
         self._classifier = classifier
         self._limits = limits
-        self._draining = draining
-        self._deadline = deadline
+        self._lifecycle = lifecycle
         self._in_flight: dict[str, asyncio.Future[Answer]] = {}
-        self._unwritten = 0
+        self._unwritten = 0  # messages read that are still owed an answer
         self._outbox: asyncio.Queue[_Entry | pb.DrainNotice | None] = asyncio.Queue()
         self._slots = asyncio.Semaphore(limits.max_in_flight)
         self._config = pb.StreamConfig()
@@ -81,7 +75,7 @@ class StreamSession:
         Raises:
             IntentlyError: if its beginning is wrong; nothing later ends it.
         """
-        config = self._config = await first_config(messages, self._draining)
+        config = self._config = await first_config(messages, self._lifecycle)
         check_config(config, self._classifier.validator, self._limits.max_context_turns)
         self._turns.extend(config.initial_context)
         granted = min(config.max_in_flight or self._limits.max_in_flight, self._limits.max_in_flight)
@@ -124,31 +118,25 @@ class StreamSession:
 
     async def _take_item(self, item: pb.ClassifyItem) -> None:
         request = item.request
-        if self._draining.is_set():
-            await self._refuse(request.request_id, Draining("this stream is ending; open another"))
+        await self._take_place()
+        try:
+            self._check(item)
+        except IntentlyError as error:
+            self._answer_at_once(request.request_id, error)
             return
-        violations = self._violations(item)
-        if violations:
-            await self._refuse(request.request_id, InvalidInput(violations))
-            return
-        if self._config.accumulate_context:
-            try:  # what is refused must not become a turn, which would be refused with every later item
-                self._classifier.validator.check(convert.query(request))
-            except IntentlyError as error:
-                await self._refuse(request.request_id, error)
-                return
-        await self._slots.acquire()
-        self._unwritten += 1
-        if self._config.accumulate_context:
+        accumulates = self._config.accumulate_context
+        if accumulates:
             request.context.extend(self._turns)
-            if item.is_final or not item.utterance_id:
-                self._turns.append(pb.Turn(role=pb.ROLE_USER, text=request.text))
-        work = self._classify(self._classifier, request, self._deadline, self._config.accumulate_context)
-        answer: asyncio.Future[Answer] = asyncio.ensure_future(work)
+        answer: asyncio.Future[Answer] = asyncio.ensure_future(self._classify(request, accumulates))
+        if accumulates and (item.is_final or not item.utterance_id):
+            self._remember(request.text, answer)
         self._in_flight[request.request_id] = answer
         self._queue(_Entry(request.request_id, request.request_id, answer))
 
-    def _violations(self, item: pb.ClassifyItem) -> list[Violation]:
+    def _check(self, item: pb.ClassifyItem) -> None:
+        """Raises the IntentlyError for an item that cannot be taken."""
+        if self._lifecycle.draining.is_set():
+            raise self._lifecycle.refusal()
         request, violations = item.request, []
         if not request.request_id:
             violations.append(Violation("item.request.request_id", "is required on a stream"))
@@ -158,12 +146,37 @@ class StreamSession:
             violations.append(Violation("item.request.context", "must be empty: this stream accumulates its context"))
         if item.sequence and not item.utterance_id:
             violations.append(Violation("item.sequence", "needs an utterance_id"))
-        return violations
+        if item.sequence < 0:
+            violations.append(Violation("item.sequence", "cannot be negative"))
+        if violations:
+            raise InvalidInput(violations)
+        if self._config.accumulate_context:
+            # What is refused must not become a turn, which would be refused with every later item.
+            self._classifier.validator.check(convert.query(request))
+
+    def _remember(self, text: str, answer: "asyncio.Future[Answer]") -> None:
+        """Makes the text a turn of the context, until it turns out that it fits in no prompt."""
+        turn = pb.Turn(role=pb.ROLE_USER, text=text)
+        self._turns.append(turn)
+
+        def forget_if_refused(done: "asyncio.Future[Answer]") -> None:
+            result = None if done.cancelled() else done.result()
+            if isinstance(result, status_pb2.Status) and result.code == _INVALID:
+                self._turns = deque((each for each in self._turns if each is not turn), self._turns.maxlen)
+
+        answer.add_done_callback(forget_if_refused)
 
     async def _refuse(self, request_id: str, error: IntentlyError) -> None:
-        """Answers with an error what did not become an item; it takes a place like one."""
-        await self._slots.acquire()
+        """Answers with an error what is no item; it takes a place like one."""
+        await self._take_place()
+        self._answer_at_once(request_id, error)
+
+    async def _take_place(self) -> None:
+        """Waits for a place among those granted. It counts from now on: the stream does not end before its answer."""
         self._unwritten += 1
+        await self._slots.acquire()
+
+    def _answer_at_once(self, request_id: str, error: IntentlyError) -> None:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         answer.set_result(rich_status(error))
         self._queue(_Entry(request_id, "", answer))
@@ -176,11 +189,10 @@ class StreamSession:
             entry.answer.add_done_callback(lambda _: self._outbox.put_nowait(entry))
 
     async def _announce_drain(self) -> None:
-        await self._draining.wait()
+        await self._lifecycle.draining.wait()
         self._ending = True
-        self._outbox.put_nowait(
-            pb.DrainNotice(reason=pb.DRAIN_REASON_SHUTDOWN, grace=convert.duration(self._limits.drain_grace_s))
-        )
+        grace = convert.duration(self._lifecycle.grace_s)
+        self._outbox.put_nowait(pb.DrainNotice(reason=pb.DRAIN_REASON_SHUTDOWN, grace=grace))
 
     async def _write(self, write: Write, reader: "asyncio.Task[None]") -> None:
         """Writes until the stream is ending and nothing is in flight."""

@@ -4,21 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from intently.v1 import intent_service_pb2 as pb
-from intently_server.errors import Draining, InvalidInput
+from intently_server.errors import InvalidInput
+from intently_server.lifecycle import Lifecycle
 from intently_server.servicer import convert
 from intently_server.validation import QueryValidator
 
 Messages = AsyncIterator[pb.ClassifyStreamRequest | InvalidInput]
 
 
-async def first_config(messages: Messages, draining: asyncio.Event) -> pb.StreamConfig:
+async def first_config(messages: Messages, lifecycle: Lifecycle) -> pb.StreamConfig:
     """Takes the first message.
 
     Raises:
         InvalidInput: if it is no StreamConfig, or there is none.
-        Draining: if the server drains before it comes: a stream that has not begun does not hold that up.
+        Unavailable: if the server drains before it comes: a stream that has not begun does not hold that up.
     """
-    first = await _first(messages, draining)
+    first = await _first(messages, lifecycle)
     if isinstance(first, InvalidInput):
         raise first
     if first is None or first.WhichOneof("message") != "config":
@@ -46,16 +47,16 @@ def check_config(config: pb.StreamConfig, validator: QueryValidator, max_turns: 
         validator.check_model(convert.selector(config.model), "config.model")
 
 
-async def _first(messages: Messages, draining: asyncio.Event) -> pb.ClassifyStreamRequest | InvalidInput | None:
+async def _first(messages: Messages, lifecycle: Lifecycle) -> pb.ClassifyStreamRequest | InvalidInput | None:
     async def read() -> pb.ClassifyStreamRequest | InvalidInput | None:
         return await anext(messages, None)
 
-    reading, drained = asyncio.create_task(read()), asyncio.create_task(draining.wait())
+    reading, drained = asyncio.create_task(read()), asyncio.create_task(lifecycle.draining.wait())
     try:
         await asyncio.wait([reading, drained], return_when=asyncio.FIRST_COMPLETED)
         if reading.done():
             return reading.result()
-        raise Draining("this server is shutting down")
+        raise lifecycle.refusal()
     finally:
         reading.cancel()
         drained.cancel()

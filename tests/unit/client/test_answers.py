@@ -34,10 +34,12 @@ def test_no_predictions_have_no_confidence() -> None:
     assert answer(pb.OUTCOME_AMBIGUOUS).confidence == 0.0
 
 
-def test_an_outcome_that_was_never_set_is_refused() -> None:
-    with pytest.raises(ValueError, match="0"):
-        answer(pb.OUTCOME_UNSPECIFIED)
+@pytest.mark.parametrize("number", [pb.OUTCOME_UNSPECIFIED, 77])
+def test_an_outcome_of_a_later_version_is_not_acted_on(number: "pb.Outcome") -> None:
+    later = answer(number, ("alarm", 0.9))
+    assert later.outcome is Outcome.UNKNOWN
+    assert later.intent is None
 
 
 def test_every_outcome_of_the_contract_is_known() -> None:
-    assert {outcome.value for outcome in Outcome} == set(pb.Outcome.values()) - {pb.OUTCOME_UNSPECIFIED}
+    assert {outcome.value for outcome in Outcome} == set(pb.Outcome.values())

@@ -1,0 +1,65 @@
+"""The gRPC server: its services, its limits, its port."""
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from intently.v1 import intent_service_pb2, model_service_pb2
+from intently_server.bundle import Bundle
+from intently_server.health import Health
+from intently_server.lifecycle import Lifecycle
+from intently_server.servicer.handlers import service_handler
+from intently_server.servicer.intent import IntentServicer
+from intently_server.servicer.models import ModelServicer
+from intently_server.servicer.stream import StreamLimits
+from intently_server.settings import Settings
+from intently_server.validation import QueryLimits
+
+_INTENT_SERVICE = intent_service_pb2.DESCRIPTOR.services_by_name["IntentService"]
+_MODEL_SERVICE = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+_HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"]
+
+
+class AddressError(Exception):
+    """The address cannot be listened on."""
+
+
+def listen(
+    settings: Settings, bundle: Bundle, limits: QueryLimits, lifecycle: Lifecycle, health: Health
+) -> tuple[grpc.aio.Server, str]:
+    """Binds the port; returns the server, not yet started, and the address with the port that it really has.
+
+    Raises:
+        AddressError: if the address cannot be listened on.
+    """
+    server = grpc.aio.server(options=_channel_options(settings))
+    intents = IntentServicer(
+        lifecycle,
+        min(settings.max_batch_size, settings.max_in_flight),  # the rest of a larger batch would always be refused
+        StreamLimits(settings.stream_max_in_flight, limits.max_context_turns),
+    )
+    models = ModelServicer(bundle, settings.model_label, limits)
+    server.add_generic_rpc_handlers(
+        (service_handler(_INTENT_SERVICE, intents, lifecycle), service_handler(_MODEL_SERVICE, models, lifecycle))
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    if settings.reflection:
+        names = [service.full_name for service in (_INTENT_SERVICE, _MODEL_SERVICE, _HEALTH_SERVICE)]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+    try:
+        port = server.add_insecure_port(settings.address)
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise AddressError(f"cannot listen on {settings.address}: is it taken, or no address of this host?")
+    return server, f"{settings.address.rpartition(':')[0]}:{port}"
+
+
+def _channel_options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_interval * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
