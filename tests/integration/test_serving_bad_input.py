@@ -252,6 +252,25 @@ async def test_a_model_that_is_not_served_never_answers_in_another_s_name(
     await assert_answers(server, good_request)
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pb.ClassifyRequest(text="a", candidate_intents=["意" * 65 + str(number) for number in range(20)]),
+        pb.ClassifyRequest(text="a", candidate_intents=["\x01" * 65 + str(number) for number in range(20)]),
+        pb.ClassifyRequest(text="a", context=[pb.Turn()] * 16),
+    ],
+    ids=["chinese", "control characters", "turns"],
+)
+async def test_however_much_is_wrong_the_error_fits_in_the_trailers(
+    server: InMemory, request_: pb.ClassifyRequest
+) -> None:
+    for _ in range(20):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await server.served.intents.Classify(request_)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert len(fields_of(rich_status(caught.value))) == 10
+
+
 async def test_what_users_said_is_not_in_an_error(server: InMemory) -> None:
     said = "my number is 4929"
     request = pb.ClassifyRequest(text=f"{said} " * 5_000, context=[pb.Turn(text=said)])

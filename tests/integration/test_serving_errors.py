@@ -12,6 +12,10 @@ from grpc_health.v1 import health_pb2
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from intently_server.app import serve
+from intently_server.bundle import Bundle
+from intently_server.engine.base import Engine
+from intently_server.settings import Settings
 from support.in_memory import InMemory, StartInMemory
 from support.memory_engine import MemoryEngineFactory
 from support.serving import Served, free_address, serving
@@ -30,7 +34,7 @@ async def every_shape_fails(served: Served) -> list[grpc.aio.AioRpcError]:
     with pytest.raises(grpc.aio.AioRpcError) as batch:
         await served.intents.BatchClassify(pb.BatchClassifyRequest(requests=[HELLO]))
     with pytest.raises(grpc.aio.AioRpcError) as stream:
-        await StreamCaller(served.intents).open()
+        await StreamCaller(served.intents).call.read()  # refused before anything is sent
     return [unary.value, batch.value, stream.value]
 
 
@@ -159,6 +163,35 @@ async def test_a_draining_server_finishes_what_it_has_and_takes_nothing_new(serv
     assert (await in_flight).predictions
     assert await server.served.exit_code == 0
     assert server.engine.shut_down
+
+
+async def test_a_server_that_is_stopped_before_it_starts_starts_no_engine(bundle_path: Path) -> None:
+    async def engine(_settings: Settings, _bundle: Bundle) -> Engine:
+        pytest.fail("the engine was started")
+
+    stop = asyncio.Event()
+    stop.set()
+    assert await serve(Settings(bundle=bundle_path, address="127.0.0.1:0"), engine, stop=stop) == 0
+
+
+async def test_a_server_that_is_stopped_while_its_engine_starts_does_not_wait_for_it(bundle_path: Path) -> None:
+    begun, given_up = asyncio.Event(), asyncio.Event()
+
+    async def engine(_settings: Settings, _bundle: Bundle) -> Engine:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+        raise AssertionError
+
+    stop = asyncio.Event()
+    serving_ = asyncio.ensure_future(serve(Settings(bundle=bundle_path, address="127.0.0.1:0"), engine, stop=stop))
+    await begun.wait()
+    stop.set()
+
+    assert await serving_ == 0
+    assert given_up.is_set()
 
 
 async def test_calls_that_outlive_the_drain_are_cut_off(start_in_memory: StartInMemory) -> None:

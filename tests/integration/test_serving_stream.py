@@ -268,6 +268,54 @@ async def test_shutdown_announces_itself_and_loses_nothing(server: InMemory) -> 
     assert await server.served.exit_code == 0
 
 
+async def test_an_item_that_waits_for_its_place_at_shutdown_is_answered_too(start_in_memory: StartInMemory) -> None:
+    server = await start_in_memory(stream_max_in_flight=1)
+    server.engine.hold()
+    stream = StreamCaller(server.served.intents)
+    await stream.open()
+    await stream.item("in flight")
+    await stream.item("waiting")
+    await server.engine.wait_running(1)
+    await asyncio.sleep(0.1)  # the server reads the second item, and waits
+
+    server.served.stop.set()
+    notice = await stream.receive()
+    server.engine.release()
+    first, second = await stream.rest()
+
+    assert notice.HasField("drain")
+    assert first.response.request_id == "in flight"
+    assert second.error.request_id == "waiting"
+    assert reason_of(second.error.status) == "DRAINING"
+
+
+async def test_a_stream_hears_of_the_engine_s_death(server: InMemory) -> None:
+    stream = StreamCaller(server.served.intents)
+    await stream.open()
+
+    server.engine.die()
+    notice = await stream.receive()
+
+    assert notice.drain.grace.ToNanoseconds() < 2e9
+    assert await server.served.exit_code == 1
+
+
+async def test_a_text_of_too_many_tokens_leaves_the_accumulated_context_as_it_was(
+    server: InMemory, bundle: Bundle
+) -> None:
+    stream = StreamCaller(server.served.intents)
+    await stream.open(accumulate_context=True)
+    answers = []
+    for number, text in enumerate(["one", "word " * 3000, "two"]):
+        await stream.item(str(number), text=text)
+        answers.append(await stream.receive())
+    await stream.finish()
+
+    assert fields_of(answers[1].error.status) == ["text"]
+    assert not answers[2].response.truncated
+    assert server.engine.prompts[-1] == prompt_of(bundle, "two", "one")
+
+
 async def test_shutdown_ends_an_idle_stream_in_order(server: InMemory) -> None:
     stream = StreamCaller(server.served.intents)
     await stream.open()

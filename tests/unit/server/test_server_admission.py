@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intently_server.admission import Admission
-from intently_server.errors import Overloaded
+from intently_server.errors import DeadlineUnmeetable, Overloaded
 
 
 class Clock:
@@ -61,3 +61,22 @@ def test_the_hint_follows_how_long_requests_take_and_stays_in_bounds(seconds: fl
 
     # One at a time, each takes `seconds`: a tenth of ten places is free after one of them.
     assert caught.value.retry_after_s == pytest.approx(min(5.0, max(0.01, seconds)))
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_once_but_an_idle_server_tries() -> None:
+    clock = Clock()
+    admission = Admission(100, clock)
+    for _ in range(200):
+        with admission.admit():
+            clock.now += 1.0  # alone, each takes a second
+
+    with ExitStack() as places:
+        places.enter_context(admission.admit(remaining_s=0.001))  # idle: that is how it learns that it is faster now
+        for _ in range(19):
+            places.enter_context(admission.admit())
+        with pytest.raises(DeadlineUnmeetable):
+            places.enter_context(admission.admit(remaining_s=5.0))
+        places.enter_context(admission.admit(remaining_s=50.0))
+    with pytest.raises(DeadlineUnmeetable), admission.admit(remaining_s=0.0):
+        pass
+    assert admission.in_flight == 0

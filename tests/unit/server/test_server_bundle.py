@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import save
 
 from intently.v1 import bundle_pb2
+from intently.v1.revision import compute_revision
 from intently_server.bundle import Bundle, BundleError, load_bundle
 from support.bundles import (
     Manifest,
@@ -53,6 +54,19 @@ def drop_a_label(manifest: Manifest) -> None:
     for golden in manifest.golden_vectors:
         del golden.probabilities[-1]
         golden.intent = max(zip(golden.probabilities, names, strict=True))[1]
+
+
+def swap_unexampled_labels(manifest: Manifest) -> None:
+    """Swaps two intents that no golden vector is an example of."""
+    examples = {golden.intent for golden in manifest.golden_vectors}
+    first, second = [intent for intent in manifest.label_set.intents if intent.name not in examples][:2]
+    first.name, second.name = second.name, first.name
+
+
+def disown(manifest: Manifest, part: str) -> None:
+    """Says of the files with `part` in their names that they change no answers."""
+    for entry in manifest.files:
+        entry.affects_answers &= part not in entry.path
 
 
 def with_text(manifest_text: Callable[[str], str]) -> Damage:
@@ -150,6 +164,22 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
         "empty",
     ),
     "a label too few": (manifest_with(drop_a_label), "config.json", "labels"),
+    "labels in another order than the config's": (manifest_with(swap_unexampled_labels), "config.json", "names row"),
+    "weights that are said to change nothing": (
+        manifest_with(lambda m: disown(m, "safetensors")),
+        ".safetensors",
+        "changes answers",
+    ),
+    "a tokenizer that is said to change nothing": (
+        manifest_with(lambda m: disown(m, "tokenizer.json")),
+        "tokenizer.json",
+        "changes answers",
+    ),
+    "more tokens than positions": (
+        manifest_with(lambda m: setattr(m.limits, "max_input_tokens", 1_000_000)),
+        "config.json",
+        "positions",
+    ),
     "labels of the config": (lambda p: edit_config(p, id2label={"0": "a", "1": "b"}), "config.json", "labels"),
     "a head of other size": (head_of(3), "bundle.json", "score.weight"),
     "no head": (
@@ -273,3 +303,25 @@ def test_hidden_files_are_nobody_s_business(bundle_path: Path, tmp_path: Path) -
     (copy / ".DS_Store").write_text("x")
 
     assert load_bundle(copy).path == copy
+
+
+def test_truncation_that_a_tokenizer_file_brings_is_not_obeyed(
+    bundle: Bundle, bundle_path: Path, tmp_path: Path
+) -> None:
+    copy = copy_bundle(bundle_path, tmp_path / "copy")
+    content = json.loads((copy / "tokenizer.json").read_text(encoding="utf-8"))
+    content["truncation"] = {"direction": "Right", "max_length": 300, "strategy": "LongestFirst", "stride": 0}
+    replace_file(copy, "tokenizer.json", json.dumps(content, ensure_ascii=False).encode())
+    text = "wake me up at seven " * 100
+
+    assert load_bundle(copy).encoder.encode(text).token_ids == bundle.encoder.encode(text).token_ids
+
+
+def test_wording_changes_no_revision_and_meaning_does(bundle_path: Path) -> None:
+    manifest = read_manifest(bundle_path)
+    manifest.calibration.fitted_on = "other words"
+    manifest.label_set.intents[0].description = "other words"
+    manifest.calibration.operating_points[0].rule = "other words"
+    assert compute_revision(manifest) == manifest.revision
+    manifest.label_set.intents[0].name = "another"
+    assert compute_revision(manifest) != manifest.revision

@@ -1,13 +1,17 @@
 """One classification from end to end: what is refused costs nothing, and times say where they were spent."""
 
 import asyncio
+import threading
+from collections import Counter
 
 import pytest
+from tokenizers import Tokenizer
 
 from intently_server.admission import Admission
 from intently_server.bundle import Bundle
 from intently_server.classifier import Classifier
 from intently_server.errors import DeadlineUnmeetable, InvalidInput, Overloaded
+from intently_server.prompt import EncodedPrompt, PromptEncoder
 from intently_server.types import Query
 from intently_server.validation import QueryLimits, QueryValidator
 from support.memory_engine import MemoryEngine
@@ -100,3 +104,42 @@ async def test_a_fault_of_the_engine_is_passed_on_and_gives_the_place_back(
         await classifier.classify(Query("wake me"), 0.0)
 
     assert admission.in_flight == 0
+
+
+class Watched(PromptEncoder):
+    """The real encoder; keeps by which thread how many characters were tokenized."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        tokenizer = Tokenizer.from_file(str(bundle.path / "tokenizer.json"))
+        super().__init__(tokenizer, bundle.model.prompt, bundle.model.limits)
+        self.by_thread: Counter[int] = Counter()
+
+    def encode_query(self, query: Query) -> EncodedPrompt:
+        self.by_thread[threading.get_ident()] += len(query.text)
+        return super().encode_query(query)
+
+
+@pytest.mark.parametrize(("count", "chars"), [(1, 5_000), (200, 500), (50, 1_990)])
+async def test_one_pass_of_the_loop_tokenizes_little_however_much_comes_at_once(
+    bundle: Bundle, engine: MemoryEngine, count: int, chars: int
+) -> None:
+    encoder, model = Watched(bundle), bundle.model
+    validator = QueryValidator(model.intents, QueryLimits(1_000_000, 16), model.revision, [])
+    classifier = Classifier(model, validator, Admission(1000), encoder, engine, default_top_k=5)
+    query = Query("wake " * (chars // 5), allow_truncation=True)
+
+    await asyncio.gather(*(classifier.classify(query, 0.0) for _ in range(count)))
+
+    assert sum(encoder.by_thread.values()) == count * chars
+    assert encoder.by_thread[threading.get_ident()] <= 2_000
+
+
+async def test_short_texts_need_no_thread(bundle: Bundle, engine: MemoryEngine) -> None:
+    encoder, model = Watched(bundle), bundle.model
+    validator = QueryValidator(model.intents, QueryLimits(1_000_000, 16), model.revision, [])
+    classifier = Classifier(model, validator, Admission(10), encoder, engine, default_top_k=5)
+
+    for _ in range(500):
+        await classifier.classify(Query("wake me up"), 0.0)
+
+    assert set(encoder.by_thread) == {threading.get_ident()}
