@@ -1,5 +1,7 @@
 """The command intently-server: settings in, exit code out."""
 
+import asyncio
+import importlib
 import logging
 import os
 import sys
@@ -9,6 +11,7 @@ import uvloop
 from intently_server.app import serve
 from intently_server.bundle import Bundle, BundleError
 from intently_server.engine.base import Engine
+from intently_server.engine.environment import prepare_environment
 from intently_server.listening import AddressError
 from intently_server.logs import configure_logs
 from intently_server.settings import Settings, SettingsProblem, read_settings
@@ -46,15 +49,12 @@ def run(arguments: list[str]) -> int:
 
 
 async def start_vllm(settings: Settings, bundle: Bundle) -> Engine:
-    """Starts vLLM for a bundle. Imports it only now: the import takes seconds, and reads the environment."""
-    from intently_server.engine.environment import prepare_environment
-
+    """Starts vLLM for a bundle. Imports it only now, in a thread: it takes seconds, and reads the environment."""
     prepare_environment(settings.engine_log_level)
-    from intently_server.engine.vllm_engine import VllmConfig, VllmEngine
-
+    vllm_engine = await asyncio.to_thread(importlib.import_module, "intently_server.engine.vllm_engine")
     logger.info("starting vLLM for %s; this takes from half a minute to some minutes", bundle.model.name)
-    return await VllmEngine.start(
-        VllmConfig(
+    engine: Engine = await vllm_engine.VllmEngine.start(
+        vllm_engine.VllmConfig(
             checkpoint=bundle.path,
             labels=bundle.model.labels,
             max_input_tokens=bundle.model.limits.max_input_tokens,
@@ -67,6 +67,7 @@ async def start_vllm(settings: Settings, bundle: Bundle) -> Engine:
             enforce_eager=settings.enforce_eager,
         )
     )
+    return engine
 
 
 def _say_how_to_call(address: str, bundle: Bundle) -> None:

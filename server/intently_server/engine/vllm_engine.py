@@ -6,6 +6,7 @@ Uses only what vLLM 0.25.1 and 0.32.0 both have; tests/contract/test_vllm_interf
 import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,12 +148,15 @@ class VllmEngine:
         others = set(child_processes())
         guard = ProcessGuard()
         try:
-            building = asyncio.ensure_future(asyncio.to_thread(build))
+            # A thread of its own: nobody waits for it when the start is given up.
+            thread = ThreadPoolExecutor(1, thread_name_prefix="vllm-start")
+            building = asyncio.get_running_loop().run_in_executor(thread, build)
             while not building.done():
                 guard.watch(child_processes(others))
                 await asyncio.wait([building], timeout=_WATCH_INTERVAL_S)
             llm = building.result()
         except BaseException:
+            guard.watch(child_processes(others))
             guard.close()
             raise
         processes = child_processes(others)

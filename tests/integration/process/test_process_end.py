@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
-from support.server_process import ServerProcess, running_server
+from support.server_process import COMMAND, SMALL_ENGINE, ServerProcess, running_server
 from support.wire import reason_of, rich_status
 
 pytestmark = pytest.mark.engine
@@ -104,3 +105,24 @@ async def test_a_server_that_is_killed_leaves_nothing_behind(bundle_path: Path, 
 
         assert await wait_ended(server) == -signal.SIGKILL
         assert left_of(below) == []
+
+
+def test_sigterm_while_the_engine_starts_ends_at_once_and_leaves_nothing_behind(
+    bundle_path: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "server.log"
+    arguments = ["--bundle", str(bundle_path), "--address", "127.0.0.1:0", *SMALL_ENGINE]
+    with log.open("wb") as output:
+        process = subprocess.Popen([COMMAND, *arguments], stdout=output, stderr=output)
+    server = ServerProcess(process, "", log)
+    below: list[psutil.Process] = []
+    while not any("spawn_main" in " ".join(each.cmdline()) for each in below):
+        assert process.poll() is None, log.read_text(errors="replace")
+        time.sleep(0.05)
+        below = server.descendants()
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=30) == 0
+    assert left_of(below) == []
+    assert "SERVING" not in log.read_text(errors="replace")
