@@ -81,6 +81,15 @@ def greatest_difference(
     return greatest
 
 
+def test_a_killed_server_leaves_no_engine_behind(start_server: Callable[..., Any]) -> None:
+    process, _ = start_server("--enforce-eager")
+    children = psutil.Process(process.pid).children(recursive=True)
+
+    process.kill()
+
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
 def test_the_end_of_the_engine_ends_the_server(start_server: Callable[..., Any]) -> None:
     process, _ = start_server("--enforce-eager")
     children = psutil.Process(process.pid).children(recursive=True)
