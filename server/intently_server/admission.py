@@ -1,12 +1,13 @@
 """Bounds what is in flight: a request beyond the bound is refused at once, with a hint when to come back."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from intently_server.errors import DeadlineUnmeetable, Overloaded
 
-_SMOOTHING = 0.05  # weight of the newest observation in the moving average
+_WINDOW = 400  # requests after which older ones count half
 _SHORTEST_RETRY_S = 0.01
 _LONGEST_RETRY_S = 5.0
 
@@ -23,7 +24,10 @@ class Admission:
         self._max = max_in_flight
         self._clock = clock
         self._in_flight = 0
-        self._seconds_per_request = 0.0
+        self._busy_s = 0.0  # time in which anything was in flight, and
+        self._ended = 0.0  # requests that ended in it: their quotient is the time from one end to the next
+        self._last_change = clock()
+        self._fastest_s = math.inf  # of the requests of this window that were answered
 
     @property
     def in_flight(self) -> int:
@@ -39,30 +43,41 @@ class Admission:
 
         Raises:
             Overloaded: if there is no place. Its hint is the time in which the measured rate frees a tenth of them.
-            DeadlineUnmeetable: if the caller gives up before even half of what is in flight can have ended, by the
-                measured rate. An idle server tries: that is how it would learn that it has become faster.
+            DeadlineUnmeetable: if the caller gives up sooner than any request of late was answered. An idle server
+                tries: that is how it would learn that it has become faster.
         """
         if remaining_s is not None and remaining_s <= 0:
             raise DeadlineUnmeetable("the deadline had passed before the work began")
         if self._in_flight >= self._max:
             raise Overloaded(f"{self._max} requests are in flight, as many as this server takes", self._retry_after())
-        if remaining_s is not None and remaining_s < self._in_flight * self._seconds_per_request / 2:
-            raise DeadlineUnmeetable(
-                f"{self._in_flight} requests are in flight; the deadline would pass before an answer"
-            )
-        self._in_flight += 1
-        started = self._clock()
+        if remaining_s is not None and self._in_flight and remaining_s < self._fastest_s:
+            raise DeadlineUnmeetable("the deadline would pass before an answer, by how long answers took of late")
+        self._change(1)
+        started = self._last_change
         try:
             yield
+            self._fastest_s = min(self._fastest_s, self._clock() - started)
         finally:
-            self._observe((self._clock() - started) / self._in_flight)
-            self._in_flight -= 1
+            self._change(-1)
+            self._count_end()
 
-    def _observe(self, seconds_per_request: float) -> None:
-        # With n in flight that take t seconds each, one ends every t/n seconds (Little's law).
-        if self._seconds_per_request == 0.0:
-            self._seconds_per_request = seconds_per_request
-        self._seconds_per_request += _SMOOTHING * (seconds_per_request - self._seconds_per_request)
+    @property
+    def _seconds_per_request(self) -> float:
+        return self._busy_s / self._ended if self._ended else 0.0
+
+    def _change(self, by: int) -> None:
+        now = self._clock()
+        if self._in_flight:
+            self._busy_s += now - self._last_change
+        self._last_change = now
+        self._in_flight += by
+
+    def _count_end(self) -> None:
+        self._ended += 1
+        if self._ended >= _WINDOW:
+            self._ended /= 2
+            self._busy_s /= 2
+            self._fastest_s = math.inf
 
     def _retry_after(self) -> float:
         hint = self._seconds_per_request * max(1, self._max // 10)

@@ -72,11 +72,10 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once_but_an_idle_server_tri
 
     with ExitStack() as places:
         places.enter_context(admission.admit(remaining_s=0.001))  # idle: that is how it learns that it is faster now
-        for _ in range(19):
-            places.enter_context(admission.admit())
         with pytest.raises(DeadlineUnmeetable):
-            places.enter_context(admission.admit(remaining_s=5.0))
-        places.enter_context(admission.admit(remaining_s=50.0))
+            places.enter_context(admission.admit(remaining_s=0.5))
+        for _ in range(50):  # however many are in flight: they are answered together
+            places.enter_context(admission.admit(remaining_s=2.0))
     with pytest.raises(DeadlineUnmeetable), admission.admit(remaining_s=0.0):
         pass
     assert admission.in_flight == 0
