@@ -1,6 +1,5 @@
 """Bounds what is in flight: a request beyond the bound is refused at once, with a hint when to come back."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ class Admission:
         self._busy_s = 0.0  # time in which anything was in flight, and
         self._ended = 0.0  # requests that ended in it: their quotient is the time from one end to the next
         self._last_change = clock()
-        self._fastest_s = math.inf  # of the requests of this window that were answered
+        self._fastest_s: float | None = None  # of the requests of this window that were answered; None: none was
 
     @property
     def in_flight(self) -> int:
@@ -50,13 +49,15 @@ class Admission:
             raise DeadlineUnmeetable("the deadline had passed before the work began")
         if self._in_flight >= self._max:
             raise Overloaded(f"{self._max} requests are in flight, as many as this server takes", self._retry_after())
-        if remaining_s is not None and self._in_flight and remaining_s < self._fastest_s:
+        least_s = self._fastest_s if self._in_flight else None
+        if remaining_s is not None and least_s is not None and remaining_s < least_s:
             raise DeadlineUnmeetable("the deadline would pass before an answer, by how long answers took of late")
         self._change(1)
         started = self._last_change
         try:
             yield
-            self._fastest_s = min(self._fastest_s, self._clock() - started)
+            took = self._clock() - started
+            self._fastest_s = took if self._fastest_s is None else min(self._fastest_s, took)
         finally:
             self._change(-1)
             self._count_end()
@@ -77,7 +78,7 @@ class Admission:
         if self._ended >= _WINDOW:
             self._ended /= 2
             self._busy_s /= 2
-            self._fastest_s = math.inf
+            self._fastest_s = None
 
     def _retry_after(self) -> float:
         hint = self._seconds_per_request * max(1, self._max // 10)

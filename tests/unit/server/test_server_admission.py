@@ -79,3 +79,11 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once_but_an_idle_server_tri
     with pytest.raises(DeadlineUnmeetable), admission.admit(remaining_s=0.0):
         pass
     assert admission.in_flight == 0
+
+
+def test_before_anything_was_answered_every_deadline_is_tried() -> None:
+    admission = Admission(10, Clock())
+    with ExitStack() as places:
+        for _ in range(10):
+            places.enter_context(admission.admit(remaining_s=0.001))
+    assert admission.in_flight == 0
