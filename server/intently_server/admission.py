@@ -5,10 +5,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from intently_server.errors import DeadlineUnmeetable, Overloaded
+from intently_server.types import Caller
 
 _WINDOW = 400  # requests after which older ones count half
 _SHORTEST_RETRY_S = 0.01
 _LONGEST_RETRY_S = 5.0
+
+
+class Place:
+    """A place among the requests in flight."""
+
+    async def turn(self, tokens: int) -> None:
+        """Waits until the engine may be given so many tokens."""
 
 
 class Admission:
@@ -34,17 +42,18 @@ class Admission:
         return self._in_flight
 
     @contextmanager
-    def admit(self, remaining_s: float | None = None) -> Iterator[None]:
+    def enter(self, caller: Caller) -> "Iterator[Place]":
         """Holds a place for the length of the block.
 
         Args:
-            remaining_s: Seconds until the caller gives up; None for never.
+            caller: Who asks, and until when.
 
         Raises:
             Overloaded: if there is no place. Its hint is the time in which the measured rate frees a tenth of them.
             DeadlineUnmeetable: if the caller gives up sooner than any request of late was answered. An idle server
                 tries: that is how it would learn that it has become faster.
         """
+        remaining_s = None if caller.deadline is None else caller.deadline - self._clock()
         if remaining_s is not None and remaining_s <= 0:
             raise DeadlineUnmeetable("the deadline had passed before the work began")
         if self._in_flight >= self._max:
@@ -55,7 +64,7 @@ class Admission:
         self._change(1)
         started = self._last_change
         try:
-            yield
+            yield Place()
             took = self._clock() - started
             self._fastest_s = took if self._fastest_s is None else min(self._fastest_s, took)
         finally:

@@ -17,6 +17,7 @@ from intently_server.engine.base import Engine
 from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
 from intently_server.listening import listen
+from intently_server.observer import Unobserved
 from intently_server.settings import Settings
 from intently_server.validation import QueryLimits, QueryValidator
 from intently_server.warmup import TOLERANCE_FLOAT32, TOLERANCE_REDUCED, warm_up
@@ -68,7 +69,7 @@ async def serve(
     bundle = await asyncio.to_thread(load_bundle, settings.bundle)
     parts = _Parts(settings, bundle, Lifecycle(), Health(), _query_limits(settings, bundle))
     await parts.health.starting()
-    server, address = listen(settings, bundle, parts.limits, parts.lifecycle, parts.health)
+    server, address = listen(settings, bundle, parts.limits, parts.lifecycle, parts.health, Unobserved())
     await server.start()
     engine: Engine | None = None
     try:

@@ -10,7 +10,7 @@ from intently_server.calibration import decide
 from intently_server.engine.base import Engine
 from intently_server.model import Model
 from intently_server.prompt import EncodedPrompt, PromptEncoder
-from intently_server.types import Classification, Query, Timing
+from intently_server.types import Caller, Classification, Query, Stages
 from intently_server.validation import QueryValidator
 
 _INLINE_CHARS = 2_000  # tokenized in a millisecond or two
@@ -51,24 +51,26 @@ class Classifier:
         self._inline = _InlineBudget(_INLINE_CHARS)
         self._threads = ThreadPoolExecutor(_TOKENIZER_THREADS, thread_name_prefix="tokenize")
 
-    async def classify(self, query: Query, arrived: float, deadline: float | None = None) -> Classification:
+    async def classify(self, query: Query, caller: Caller, stages: Stages) -> Classification:
         """Returns the intent of one utterance. Cancelling the call aborts the work inside the engine.
 
         Args:
             query: What to classify.
-            arrived: When the request came, in the clock's seconds.
-            deadline: When the caller gives up, in the clock's seconds; None for never.
+            caller: Who asks, and until when.
+            stages: Filled in as the request goes on; `arrived` is there already, in the clock's seconds.
 
         Raises:
             IntentlyError: see errors.py.
         """
         self.validator.check(query)
-        with self._admission.admit(None if deadline is None else deadline - self._clock()):
-            begun = self._clock()
+        with self._admission.enter(caller) as place:
+            stages.admitted = self._clock()
             prompt = await self._encode(query)
-            encoded = self._clock()
+            stages.encoded = self._clock()
+            await place.turn(len(prompt.token_ids) - self._encoder.prefix_tokens)
+            stages.started = self._clock()
             output = await self._engine.classify(prompt.token_ids)
-            inferred = self._clock()
+            stages.inferred = self._clock()
         decision = decide(
             output.logits,
             self.model.intents,
@@ -77,12 +79,13 @@ class Classifier:
             top_k=self._default_top_k if query.top_k is None else query.top_k,
             min_confidence=query.min_confidence or 0.0,
         )
+        stages.decided = self._clock()
         return Classification(
             decision=decision,
             input_tokens=len(prompt.token_ids),
             cached_tokens=output.cached_tokens,
             truncated=prompt.truncated,
-            timing=Timing(begun - arrived, encoded - begun, inferred - encoded),
+            timing=stages.timing,
         )
 
     async def _encode(self, query: Query) -> EncodedPrompt:

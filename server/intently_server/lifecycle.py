@@ -14,6 +14,7 @@ class Phase(enum.Enum):
 
     STARTING = "starting"
     SERVING = "serving"
+    LEAVING = "leaving"  # not ready any more, but still answering all, until those who send here have noticed
     DRAINING = "draining"
     ENGINE_DEAD = "engine_dead"
 
@@ -44,6 +45,10 @@ class Lifecycle:
         """From now on calls are answered."""
         self._classifier = classifier
         self._phase = Phase.SERVING
+
+    def leave(self) -> None:
+        """From now on the server is about to drain, and still answers."""
+        self._phase = Phase.LEAVING
 
     def drain(self, grace_s: float) -> None:
         """From now on nothing new is taken; calls under way have `grace_s` seconds."""

@@ -8,7 +8,8 @@ from intently.v1 import intent_service_pb2, model_service_pb2
 from intently_server.bundle import Bundle
 from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
-from intently_server.servicer.handlers import service_handler
+from intently_server.observer import Observer
+from intently_server.servicer.handlers import Handlers
 from intently_server.servicer.intent import IntentServicer
 from intently_server.servicer.models import ModelServicer
 from intently_server.servicer.stream import StreamLimits
@@ -25,7 +26,12 @@ class AddressError(Exception):
 
 
 def listen(
-    settings: Settings, bundle: Bundle, limits: QueryLimits, lifecycle: Lifecycle, health: Health
+    settings: Settings,
+    bundle: Bundle,
+    limits: QueryLimits,
+    lifecycle: Lifecycle,
+    health: Health,
+    observer: Observer,
 ) -> tuple[grpc.aio.Server, str]:
     """Binds the port; returns the server, not yet started, and the address with the port that it really has.
 
@@ -38,10 +44,9 @@ def listen(
         min(settings.max_batch_size, settings.max_in_flight),  # the rest of a larger batch would always be refused
         StreamLimits(settings.stream_max_in_flight, limits.max_context_turns),
     )
+    handlers = Handlers(lifecycle, observer, settings.max_priority)
     models = ModelServicer(bundle, settings.model_label, limits)
-    server.add_generic_rpc_handlers(
-        (service_handler(_INTENT_SERVICE, intents, lifecycle), service_handler(_MODEL_SERVICE, models, lifecycle))
-    )
+    server.add_generic_rpc_handlers((handlers.of(_INTENT_SERVICE, intents), handlers.of(_MODEL_SERVICE, models)))
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     if settings.reflection:
         names = [service.full_name for service in (_INTENT_SERVICE, _MODEL_SERVICE, _HEALTH_SERVICE)]

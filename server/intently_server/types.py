@@ -73,9 +73,64 @@ class Decision:
     out_of_scope_confidence: float
 
 
+class Priority(enum.Enum):
+    """Which requests come first where some must wait; a higher one gets a larger share, and none is starved."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and until when.
+
+    Attributes:
+        connection: Names the connection; requests of one connection share its part of the server.
+        priority: What the caller claims, within what the operator allows.
+        deadline: When the caller gives up, in seconds of the server's monotonic clock; None for never.
+        patient: Whether the request may wait as long as its deadline allows, as those of a batch may.
+    """
+
+    connection: str = ""
+    priority: Priority = Priority.NORMAL
+    deadline: float | None = None
+    patient: bool = False
+
+
+@dataclass(slots=True)
+class Stages:
+    """When one request reached which stage, in seconds of a monotonic clock; 0.0 for a stage that it did not reach.
+
+    The one record of a request's time: the answer's timing, spans and histograms are all made from it. It is filled in
+    as the request goes on, so that it tells how far one came that failed.
+
+    Attributes:
+        arrived: The message was read.
+        admitted: A place was there for it.
+        encoded: Its text was tokenized.
+        started: Its turn came, and the engine was given it.
+        inferred: The engine answered.
+        decided: The answer was made.
+    """
+
+    arrived: float
+    admitted: float = 0.0
+    encoded: float = 0.0
+    started: float = 0.0
+    inferred: float = 0.0
+    decided: float = 0.0
+
+    @property
+    def timing(self) -> "Timing":
+        """Where the time of an answered request went."""
+        waited = (self.admitted - self.arrived) + (self.started - self.encoded)
+        return Timing(waited, self.encoded - self.admitted, self.inferred - self.started)
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the time of one classification went, in seconds."""
+    """Where the time of one classification went, in seconds: waiting, tokenizing, in the engine."""
 
     queue_s: float = 0.0
     tokenize_s: float = 0.0

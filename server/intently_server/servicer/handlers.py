@@ -3,7 +3,9 @@
 Decoding is ours because gRPC answers bytes that are no protobuf with UNKNOWN and logs an ERROR for a caller's mistake.
 """
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -14,64 +16,101 @@ from google.protobuf.message_factory import GetMessageClass
 
 from intently_server.errors import IntentlyError, InternalFault, InvalidInput
 from intently_server.lifecycle import Lifecycle
-from intently_server.servicer.status import abort
+from intently_server.observer import CallObserver, Observer
+from intently_server.servicer.call import Call, Context, caller_of
+from intently_server.servicer.status import abort, status_code
 from intently_server.servicer.wire_fault import explain
+from intently_server.types import Priority
 
 logger = logging.getLogger(__name__)
 
-Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
 
-
-def service_handler(service: ServiceDescriptor, servicer: object, lifecycle: Lifecycle) -> grpc.GenericRpcHandler:
-    """Handlers for all methods of a service.
+class Handlers:
+    """Makes handlers.
 
     Args:
-        service: From the generated code.
-        servicer: Has a coroutine for each method, named like it. A unary one takes the request and the context and
-            returns the response; a stream one takes an iterator of requests, in which an InvalidInput stands for a
-            message that could not be decoded, and the context, and writes its responses itself.
         lifecycle: Told of each call while it is under way.
+        observer: Told of each call, and how it ended.
+        max_priority: The highest priority that a caller may claim.
+        clock: Monotonic seconds.
     """
-    handlers = {
-        method.name: _method_handler(method, getattr(servicer, method.name), lifecycle) for method in service.methods
-    }
-    return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        observer: Observer,
+        max_priority: Priority,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._observer = observer
+        self._max_priority = max_priority
+        self._clock = clock
 
-def _method_handler(method: MethodDescriptor, call: Any, lifecycle: Lifecycle) -> "grpc.RpcMethodHandler[Any, Any]":
-    if method.client_streaming:
+    def of(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+        """Handlers for all methods of a service.
+
+        Args:
+            service: From the generated code.
+            servicer: Has a coroutine for each method, named like it. A unary one takes the request and the `Call` and
+                returns the response; a stream one takes an iterator of requests, in which an InvalidInput stands for
+                a message that could not be decoded, and the `Call`, and writes its responses itself.
+        """
+        handlers = {method.name: self._handler(method, getattr(servicer, method.name)) for method in service.methods}
+        return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+    def _handler(self, method: MethodDescriptor, answer: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+        name = f"{method.containing_service.full_name}/{method.name}"
 
         async def stream(raw: AsyncIterator[bytes], context: Context) -> None:
-            await _guarded(lambda: call(_decoded(raw, method), context), context, method, lifecycle)
+            await self._guarded(name, context, lambda call: answer(_decoded(raw, method), call))
 
-        return grpc.stream_stream_rpc_method_handler(stream, None, _encode)
+        async def unary(raw: bytes, context: Context) -> Any:
+            async def decode_and_answer(call: Call) -> Any:
+                request = _decode(raw, method)
+                if isinstance(request, InvalidInput):
+                    raise request
+                return await answer(request, call)
 
-    async def unary(raw: bytes, context: Context) -> Any:
-        async def answer() -> Any:
-            request = _decode(raw, method)
-            if isinstance(request, InvalidInput):
-                raise request
-            return await call(request, context)
+            return await self._guarded(name, context, decode_and_answer)
 
-        return await _guarded(answer, context, method, lifecycle)
+        if method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(stream, None, _encode)
+        return grpc.unary_unary_rpc_method_handler(unary, None, _encode)
 
-    return grpc.unary_unary_rpc_method_handler(unary, None, _encode)
+    async def _guarded(self, name: str, context: Context, answer: Callable[[Call], Awaitable[Any]]) -> Any:
+        """Runs a call, ends it with the status of whatever error it raises, and tells the observer."""
+        arrived, metadata = self._clock(), context.invocation_metadata() or ()
+        observer = self._observer.call(name, metadata, context.peer())
+        with self._lifecycle.call():
+            try:
+                result = await answer(
+                    Call(context, arrived, caller_of(context, metadata, arrived, self._max_priority), observer)
+                )
+            except asyncio.CancelledError as error:
+                observer.ended(_cancelled(context), error)
+                raise
+            except Exception as error:
+                return await self._fail(name, context, observer, error)
+            if trailers := observer.trailers():
+                context.set_trailing_metadata(tuple(trailers))
+            observer.ended(grpc.StatusCode.OK.name, None)
+            return result
+
+    async def _fail(self, name: str, context: Context, observer: CallObserver, error: Exception) -> None:
+        if not isinstance(error, IntentlyError):
+            logger.error("%s failed", name, exc_info=error)
+        told = error if isinstance(error, IntentlyError) else InternalFault()
+        trailers = observer.trailers()
+        observer.ended(status_code(told).name, error)
+        await abort(context, told, trailers)
 
 
-async def _guarded(
-    call: Callable[[], Awaitable[Any]], context: Context, method: MethodDescriptor, lifecycle: Lifecycle
-) -> Any:
-    """Runs a call and ends it with the status of whatever error it raises."""
-    with lifecycle.call():
-        try:
-            return await call()
-        except IntentlyError as error:
-            return await abort(context, error)
-        except grpc.aio.AbortError:
-            raise
-        except Exception:
-            logger.exception("%s failed", method.full_name)
-            return await abort(context, InternalFault())
+def _cancelled(context: Context) -> str:
+    """The status of a call that gRPC cancelled: its deadline passed, or the caller or the connection went away."""
+    remaining = context.time_remaining()
+    late = remaining is not None and remaining <= 0
+    return (grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED).name
 
 
 async def _decoded(raw: AsyncIterator[bytes], method: MethodDescriptor) -> AsyncIterator[Message | InvalidInput]:

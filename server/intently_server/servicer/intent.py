@@ -4,19 +4,18 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.classifier import Classifier
 from intently_server.errors import IntentlyError, InternalFault, InvalidInput
 from intently_server.lifecycle import Lifecycle
 from intently_server.servicer import convert
+from intently_server.servicer.call import Call
 from intently_server.servicer.status import rich_status
 from intently_server.servicer.stream import Answer, StreamLimits, StreamSession
+from intently_server.types import Caller, Stages
 
 logger = logging.getLogger(__name__)
-
-Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
 
 
 class IntentServicer:
@@ -41,60 +40,70 @@ class IntentServicer:
         self._stream_limits = stream_limits
         self._clock = clock
 
-    async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:  # noqa: N802
+    async def Classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:  # noqa: N802
         """Classifies one utterance."""
-        arrived = self._clock()
-        return await self._answer(self._lifecycle.classifier(), request, arrived, self._deadline(context))
+        return await self._answer(self._lifecycle.classifier(), request, call.caller, Stages(call.arrived), call)
 
     async def BatchClassify(  # noqa: N802
-        self, request: pb.BatchClassifyRequest, context: Context
+        self, request: pb.BatchClassifyRequest, call: Call
     ) -> pb.BatchClassifyResponse:
         """Classifies several utterances; the fault of one never fails the rest."""
-        arrived, size, limit = self._clock(), len(request.requests), self._max_batch_size
+        size, limit = len(request.requests), self._max_batch_size
         if not 1 <= size <= limit:
             raise InvalidInput.of("requests", f"has {size} requests; a batch takes 1 to {limit}")
-        classifier, deadline = self._lifecycle.classifier(), self._deadline(context)
+        classifier, caller = self._lifecycle.classifier(), call.patient()
         return pb.BatchClassifyResponse(
-            results=await asyncio.gather(
-                *(self._result(classifier, each, arrived, deadline) for each in request.requests)
-            )
+            results=await asyncio.gather(*(self._result(classifier, each, caller, call) for each in request.requests))
         )
 
     async def ClassifyStream(  # noqa: N802
-        self, messages: AsyncIterator[pb.ClassifyStreamRequest | InvalidInput], context: Context
+        self, messages: AsyncIterator[pb.ClassifyStreamRequest | InvalidInput], call: Call
     ) -> None:
         """Classifies utterances as they come."""
-        classifier, deadline = self._lifecycle.classifier(), self._deadline(context)
+        classifier = self._lifecycle.classifier()
 
         def classify(request: pb.ClassifyRequest, trim_context: bool) -> Awaitable[Answer]:
-            return self._answer_or_status(classifier, request, self._clock(), deadline, trim_context)
+            return self._answer_or_status(
+                classifier, request, call.caller, Stages(self._clock()), call, trim_context=trim_context
+            )
 
-        await StreamSession(classify, classifier, self._stream_limits, self._lifecycle).run(messages, context.write)
+        await StreamSession(classify, classifier, self._stream_limits, self._lifecycle).run(
+            messages, call.context.write
+        )
 
     async def _answer(
         self,
         classifier: Classifier,
         request: pb.ClassifyRequest,
-        arrived: float,
-        deadline: float | None,
+        caller: Caller,
+        stages: Stages,
+        call: Call,
+        *,
         trim_context: bool = False,
     ) -> pb.ClassifyResponse:
-        classifier.validator.check_counts(len(request.context), len(request.candidate_intents))
-        query = convert.query(request, trim_context=trim_context)
-        classification = await classifier.classify(query, arrived, deadline)
+        try:
+            classifier.validator.check_counts(len(request.context), len(request.candidate_intents))
+            query = convert.query(request, trim_context=trim_context)
+            classification = await classifier.classify(query, caller, stages)
+        except BaseException as error:
+            call.observer.classified(stages, error)
+            raise
+        call.observer.classified(stages, classification)
         return convert.response(request.request_id, classification, classifier.model)
 
     async def _answer_or_status(
         self,
         classifier: Classifier,
         request: pb.ClassifyRequest,
-        arrived: float,
-        deadline: float | None,
+        caller: Caller,
+        stages: Stages,
+        call: Call,
+        *,
         trim_context: bool = False,
     ) -> Answer:
         """The answer, or the status that says why there is none: what one of several gets."""
         try:
-            return await self._answer(classifier, request, arrived, deadline, trim_context)
+            return await self._answer(classifier, request, caller, stages, call, trim_context=trim_context)
         except IntentlyError as error:
             return rich_status(error)
         except Exception:
@@ -102,13 +111,9 @@ class IntentServicer:
             return rich_status(InternalFault())
 
     async def _result(
-        self, classifier: Classifier, request: pb.ClassifyRequest, arrived: float, deadline: float | None
+        self, classifier: Classifier, request: pb.ClassifyRequest, caller: Caller, call: Call
     ) -> pb.BatchClassifyResult:
-        answer = await self._answer_or_status(classifier, request, arrived, deadline)
+        answer = await self._answer_or_status(classifier, request, caller, Stages(call.arrived), call)
         if isinstance(answer, pb.ClassifyResponse):
             return pb.BatchClassifyResult(response=answer)
         return pb.BatchClassifyResult(error=answer)
-
-    def _deadline(self, context: Context) -> float | None:
-        remaining = context.time_remaining()
-        return None if remaining is None else self._clock() + float(remaining)

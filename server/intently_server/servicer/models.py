@@ -3,11 +3,12 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from intently.v1 import bundle_pb2, model_service_pb2
 from intently_server.bundle import Bundle
 from intently_server.errors import InvalidInput, ModelNotFound
+from intently_server.servicer.call import Call
 from intently_server.validation import QueryLimits
 
 DEFAULT_PAGE_SIZE = 50
@@ -15,7 +16,6 @@ MAX_PAGE_SIZE = 1000
 _LONGEST_OFFSET = 10  # characters; Python refuses to read a number of thousands of digits
 
 T = TypeVar("T")
-Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
 
 
 class ModelServicer:
@@ -35,7 +35,7 @@ class ModelServicer:
     async def GetModel(  # noqa: N802
         self,
         request: model_service_pb2.GetModelRequest,
-        context: Context,  # noqa: ARG002
+        call: Call,  # noqa: ARG002
     ) -> model_service_pb2.GetModelResponse:
         """Describes one model."""
         self._require(request.name, "name")
@@ -44,7 +44,7 @@ class ModelServicer:
     async def ListModels(  # noqa: N802
         self,
         request: model_service_pb2.ListModelsRequest,
-        context: Context,  # noqa: ARG002
+        call: Call,  # noqa: ARG002
     ) -> model_service_pb2.ListModelsResponse:
         """Lists the models."""
         models, token = page([self._model()], request.page_size, request.page_token)
@@ -53,7 +53,7 @@ class ModelServicer:
     async def ListIntents(  # noqa: N802
         self,
         request: model_service_pb2.ListIntentsRequest,
-        context: Context,  # noqa: ARG002
+        call: Call,  # noqa: ARG002
     ) -> model_service_pb2.ListIntentsResponse:
         """Lists a model's intents."""
         self._require(request.parent, "parent")

@@ -16,6 +16,7 @@ from intently_server.errors import (
     Overloaded,
     Unavailable,
 )
+from intently_server.observer import Metadata
 
 ERROR_DOMAIN = "intently.dev"
 
@@ -67,18 +68,23 @@ def rich_status(error: IntentlyError) -> status_pb2.Status:
     )
 
 
-def trailing_metadata(error: IntentlyError, status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
+def trailing_metadata(
+    error: IntentlyError, status: status_pb2.Status, more: Metadata = ()
+) -> tuple[tuple[str, str | bytes], ...]:
     """What travels beside the code: the rich status, and the push-back that gRPC's own retry policy reads."""
     metadata: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
     if isinstance(error, Overloaded):
         metadata.append(("grpc-retry-pushback-ms", str(max(1, round(error.retry_after_s * 1000)))))
-    return tuple(metadata)
+    return (*metadata, *more)
 
 
-async def abort(context: "grpc.aio.ServicerContext[bytes, Message]", error: IntentlyError) -> None:
-    """Ends the call with the error's status. Never returns: it raises what gRPC ends a handler with."""
+async def abort(context: "grpc.aio.ServicerContext[bytes, Message]", error: IntentlyError, more: Metadata = ()) -> None:
+    """Ends the call with the error's status, and `more` trailing metadata.
+
+    Never returns: it raises what gRPC ends a handler with.
+    """
     status = rich_status(error)
-    await context.abort(_CODES[status.code], status.message, trailing_metadata(error, status))
+    await context.abort(_CODES[status.code], status.message, trailing_metadata(error, status, more))
 
 
 def _packed(message: Message) -> any_pb2.Any:

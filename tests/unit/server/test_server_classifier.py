@@ -12,7 +12,7 @@ from intently_server.bundle import Bundle
 from intently_server.classifier import Classifier
 from intently_server.errors import DeadlineUnmeetable, InvalidInput, Overloaded
 from intently_server.prompt import EncodedPrompt, PromptEncoder
-from intently_server.types import Query
+from intently_server.types import Caller, Query, Stages
 from intently_server.validation import QueryLimits, QueryValidator
 from support.memory_engine import MemoryEngine
 
@@ -46,15 +46,15 @@ def classifier(bundle: Bundle, engine: MemoryEngine, admission: Admission) -> Cl
 
 
 async def test_times_are_of_the_clock(classifier: Classifier) -> None:
-    answer = await classifier.classify(Query("wake me"), arrived=98.0)
+    answer = await classifier.classify(Query("wake me"), Caller(), Stages(98.0))
 
-    # Read at the beginning, after tokenizing, and after inference.
-    assert (answer.timing.queue_s, answer.timing.tokenize_s, answer.timing.inference_s) == (3.0, 1.0, 1.0)
+    # Read when admitted, tokenized, started and inferred, a second apart; three seconds passed before the first.
+    assert (answer.timing.queue_s, answer.timing.tokenize_s, answer.timing.inference_s) == (4.0, 1.0, 1.0)
 
 
 async def test_a_deadline_that_has_passed_costs_nothing(classifier: Classifier, engine: MemoryEngine) -> None:
     with pytest.raises(DeadlineUnmeetable):
-        await classifier.classify(Query("wake me"), arrived=98.0, deadline=99.0)
+        await classifier.classify(Query("wake me"), Caller(deadline=99.0), Stages(98.0))
 
     assert engine.prompts == []
 
@@ -63,13 +63,13 @@ async def test_what_is_wrong_is_refused_before_a_place_is_taken(
     classifier: Classifier, engine: MemoryEngine, admission: Admission
 ) -> None:
     engine.hold()
-    holding = [asyncio.ensure_future(classifier.classify(Query("wake me"), 0.0)) for _ in range(2)]
+    holding = [asyncio.ensure_future(classifier.classify(Query("wake me"), Caller(), Stages(0.0))) for _ in range(2)]
     await engine.wait_running(2)
 
     with pytest.raises(InvalidInput):
-        await classifier.classify(Query(""), 0.0)
+        await classifier.classify(Query(""), Caller(), Stages(0.0))
     with pytest.raises(Overloaded):
-        await classifier.classify(Query("wake me"), 0.0)
+        await classifier.classify(Query("wake me"), Caller(), Stages(0.0))
 
     engine.release()
     await asyncio.gather(*holding)
@@ -83,7 +83,7 @@ async def test_whatever_happens_the_place_is_given_back(
 ) -> None:
     """Long texts are tokenized in a thread, and too long ones refused there."""
     engine.hold()
-    calling = asyncio.ensure_future(classifier.classify(Query(text), 0.0))
+    calling = asyncio.ensure_future(classifier.classify(Query(text), Caller(), Stages(0.0)))
     done, _ = await asyncio.wait([calling], timeout=0.2)
 
     if not done:
@@ -101,7 +101,7 @@ async def test_a_fault_of_the_engine_is_passed_on_and_gives_the_place_back(
     engine.fault = RuntimeError("boom")
 
     with pytest.raises(RuntimeError, match="boom"):
-        await classifier.classify(Query("wake me"), 0.0)
+        await classifier.classify(Query("wake me"), Caller(), Stages(0.0))
 
     assert admission.in_flight == 0
 
@@ -128,7 +128,7 @@ async def test_one_pass_of_the_loop_tokenizes_little_however_much_comes_at_once(
     classifier = Classifier(model, validator, Admission(1000), encoder, engine, default_top_k=5)
     query = Query("wake " * (chars // 5), allow_truncation=True)
 
-    await asyncio.gather(*(classifier.classify(query, 0.0) for _ in range(count)))
+    await asyncio.gather(*(classifier.classify(query, Caller(), Stages(0.0)) for _ in range(count)))
 
     assert sum(encoder.by_thread.values()) == count * chars
     assert encoder.by_thread[threading.get_ident()] <= 2_000
@@ -140,6 +140,6 @@ async def test_short_texts_need_no_thread(bundle: Bundle, engine: MemoryEngine) 
     classifier = Classifier(model, validator, Admission(10), encoder, engine, default_top_k=5)
 
     for _ in range(500):
-        await classifier.classify(Query("wake me up"), 0.0)
+        await classifier.classify(Query("wake me up"), Caller(), Stages(0.0))
 
     assert set(encoder.by_thread) == {threading.get_ident()}

@@ -19,6 +19,7 @@ SAMPLES = {
     "max_in_flight": "8",
     "max_concurrent_streams": "9",
     "stream_max_in_flight": "10",
+    "max_priority": "low",
     "default_top_k": "3",
     "min_ping_interval": "2.5",
     "drain_timeout": "0",

@@ -1,0 +1,66 @@
+"""The seam to whoever watches calls: telemetry, load reports, the status page."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from intently_server.types import Classification, Stages
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+class CallObserver(Protocol):
+    """Watches one call, from the task that answers it."""
+
+    def classified(self, stages: Stages, result: Classification | BaseException) -> None:
+        """One utterance was answered or failed: the call's own, one of its batch, or an item of its stream.
+
+        Args:
+            stages: How far it came, and when.
+            result: The answer; or why there is none: an IntentlyError, CancelledError, or a fault of ours.
+        """
+        ...
+
+    def trailers(self) -> Metadata:
+        """Trailing metadata to send with the answer; asked for once, before `ended`."""
+        ...
+
+    def ended(self, status: str, error: BaseException | None) -> None:
+        """The call is over.
+
+        Args:
+            status: Name of the gRPC status code, such as "OK"; "CANCELLED" also where the caller went away.
+            error: What ended it early, if anything did.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Watches calls."""
+
+    def call(self, method: str, metadata: Metadata, connection: str) -> CallObserver:
+        """A call begins.
+
+        Args:
+            method: Full name, such as "intently.v1.IntentService/Classify".
+            metadata: What the caller sent beside the request.
+            connection: Names the connection.
+        """
+        ...
+
+
+class Unobserved:
+    """Nobody watches: both an observer and its calls."""
+
+    def call(self, method: str, metadata: Metadata, connection: str) -> "Unobserved":  # noqa: ARG002
+        """See `Observer.call`."""
+        return self
+
+    def classified(self, stages: Stages, result: Classification | BaseException) -> None:
+        """See `CallObserver.classified`."""
+
+    def trailers(self) -> Metadata:
+        """See `CallObserver.trailers`."""
+        return ()
+
+    def ended(self, status: str, error: BaseException | None) -> None:
+        """See `CallObserver.ended`."""

@@ -1,0 +1,58 @@
+"""One call as the servicers see it: who asks, until when, and who watches."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from intently_server.errors import InvalidInput
+from intently_server.observer import CallObserver, Metadata
+from intently_server.types import Caller, Priority
+
+PRIORITY_METADATA = "x-intently-priority"
+_PRIORITIES = {priority.value: priority for priority in Priority}
+_ORDER = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
+
+Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call under way.
+
+    Attributes:
+        context: gRPC's, for streams to write to.
+        arrived: When it began, in seconds of the server's monotonic clock.
+        caller: Who asks.
+        observer: Who watches.
+    """
+
+    context: Context
+    arrived: float
+    caller: Caller
+    observer: CallObserver
+
+    def patient(self) -> Caller:
+        """The caller, for requests that may wait as long as the deadline allows."""
+        return replace(self.caller, patient=True)
+
+
+def caller_of(context: Context, metadata: Metadata, now: float, max_priority: Priority) -> Caller:
+    """Who asks, until when.
+
+    Raises:
+        InvalidInput: if the metadata claims a priority that does not exist.
+    """
+    remaining = context.time_remaining()
+    return Caller(
+        connection=context.peer(),
+        priority=_priority(metadata, max_priority),
+        deadline=None if remaining is None else now + float(remaining),
+    )
+
+
+def _priority(metadata: Metadata, highest: Priority) -> Priority:
+    claimed = next((value for key, value in metadata if key == PRIORITY_METADATA), None)
+    if claimed is None:
+        return min(Priority.NORMAL, highest, key=_ORDER.index)
+    if claimed not in _PRIORITIES:
+        raise InvalidInput.of(f"metadata {PRIORITY_METADATA}", f"must be one of {', '.join(_PRIORITIES)}")
+    return min(_PRIORITIES[str(claimed)], highest, key=_ORDER.index)

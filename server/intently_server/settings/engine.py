@@ -1,0 +1,24 @@
+"""Settings: how vLLM runs the model."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+
+class EngineSettings(BaseModel):
+    """How vLLM runs the model."""
+
+    dtype: Annotated[
+        Literal["auto", "bfloat16", "float16", "float32"],
+        Field(description="Arithmetic of the engine; auto is the checkpoint's own."),
+    ] = "auto"
+    max_batched_tokens: Annotated[
+        int | None, Field(gt=0, description="Tokens of one engine step; a longer prompt is prefilled in chunks.")
+    ] = None
+    max_sequences: Annotated[int | None, Field(gt=0, description="Prompts of one engine step.")] = None
+    kv_cache_gib: Annotated[
+        float | None, Field(gt=0, description="GiB of KV cache; by default what is free on a GPU, 1 on a CPU.")
+    ] = None
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1, description="Share of the GPU's memory to take.")] = 0.9
+    tensor_parallel_size: Annotated[int, Field(gt=0, description="GPUs that share each layer.")] = 1
+    enforce_eager: Annotated[bool, Field(description="Skip compilation: a quicker start, slower answers.")] = False

@@ -1,0 +1,36 @@
+"""Settings: what the server takes, of one caller and in all."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from intently_server.types import Priority
+
+
+class LimitSettings(BaseModel):
+    """What the server takes, of one caller and in all."""
+
+    max_message_bytes: Annotated[
+        int, Field(gt=0, description="Bytes of a message; gRPC refuses a larger one with RESOURCE_EXHAUSTED.")
+    ] = 8 * 1024 * 1024
+    max_text_chars: Annotated[
+        int, Field(gt=0, description="Characters of an utterance or a turn; the bundle may set less.")
+    ] = 32_768
+    max_context_turns: Annotated[int, Field(ge=0, description="Turns of context; the bundle may set less.")] = 64
+    max_batch_size: Annotated[
+        int, Field(gt=0, description="Requests in one BatchClassify; never more than may be in flight.")
+    ] = 256
+    max_in_flight: Annotated[
+        int, Field(gt=0, description="Requests in flight in all; more are refused with RESOURCE_EXHAUSTED.")
+    ] = 1024
+    max_concurrent_streams: Annotated[
+        int, Field(gt=0, description="HTTP/2 streams of one connection; no less than what a proxy in front sends.")
+    ] = 1000
+    stream_max_in_flight: Annotated[int, Field(gt=0, description="Items in flight on one ClassifyStream.")] = 64
+    max_priority: Annotated[
+        Priority, Field(description="The highest priority that a caller may claim by the metadata x-intently-priority.")
+    ] = Priority.HIGH
+    default_top_k: Annotated[int, Field(gt=0, description="Predictions returned when a request does not say.")] = 5
+    min_ping_interval: Annotated[
+        float, Field(ge=0, description="Seconds between keepalive pings that a client may send while idle.")
+    ] = 0.5

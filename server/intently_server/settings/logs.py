@@ -1,0 +1,16 @@
+"""Settings: what is logged, and how."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+
+class LogSettings(BaseModel):
+    """What is logged, and how."""
+
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The server's own log, on standard error.")
+    ] = "INFO"
+    engine_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="vLLM's log.")] = (
+        "WARNING"
+    )

@@ -1,0 +1,25 @@
+"""Settings: what is served, and where."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+
+class ServingSettings(BaseModel):
+    """What is served, and where."""
+
+    bundle: Annotated[Path, Field(description="Folder of the bundle to serve.")]
+    address: Annotated[
+        str,
+        Field(
+            description="HOST:PORT to listen on, without TLS; port 0 takes a free one. Loopback unless told otherwise."
+        ),
+    ] = "127.0.0.1:50051"
+    model_label: Annotated[
+        list[str], Field(description="A label by which callers may select this model, such as stable; may be repeated.")
+    ] = []
+    ready_file: Annotated[
+        Path | None, Field(description='JSON file {"address", "pid"} to write once the server is SERVING.')
+    ] = None
+    reflection: Annotated[bool, Field(description="Serve gRPC reflection.")] = True

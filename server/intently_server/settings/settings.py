@@ -1,0 +1,42 @@
+"""All settings, put together of their groups."""
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from intently_server.settings.drain import DrainSettings
+from intently_server.settings.engine import EngineSettings
+from intently_server.settings.limits import LimitSettings
+from intently_server.settings.logs import LogSettings
+from intently_server.settings.security import SecuritySettings
+from intently_server.settings.serving import ServingSettings
+from intently_server.settings.telemetry import TelemetrySettings
+
+ENV_PREFIX = "INTENTLY_"
+
+
+class Settings(
+    LogSettings,
+    TelemetrySettings,
+    EngineSettings,
+    DrainSettings,
+    LimitSettings,
+    SecuritySettings,
+    ServingSettings,
+    BaseSettings,
+):
+    """Serves one bundle over gRPC, with vLLM in this process.
+
+    Every setting is a flag and an environment variable, INTENTLY_ and the flag's name in capitals with underscores
+    (INTENTLY_MAX_IN_FLIGHT); a flag wins. Exit codes: 0 after SIGTERM or SIGINT, 1 if the engine dies or fails to
+    start, 2 if the settings or the bundle are unusable.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        extra="forbid",
+        frozen=True,
+        cli_prog_name="intently-server",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        protected_namespaces=(),
+    )
