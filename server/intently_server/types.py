@@ -73,7 +73,7 @@ class Decision:
     out_of_scope_confidence: float
 
 
-class Priority(enum.Enum):
+class Priority(enum.StrEnum):
     """Which requests come first where some must wait; a higher one gets a larger share, and none is starved."""
 
     HIGH = "high"
