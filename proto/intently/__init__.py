@@ -7,6 +7,7 @@ async with IntentClient("127.0.0.1:50051") as client:
 """
 
 from intently.answers import Classification, Outcome, Prediction, Role, Turn
+from intently.channel import Security
 from intently.client import IntentClient
 from intently.errors import (
     DeadlineExceededError,
@@ -30,6 +31,7 @@ __all__ = [
     "OverloadedError",
     "Prediction",
     "Role",
+    "Security",
     "Turn",
     "UnavailableError",
 ]
