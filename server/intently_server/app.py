@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intently_server.admission import Admission
+from intently_server.admission import Admission, Bounds
 from intently_server.bundle import Bundle, load_bundle
 from intently_server.classifier import Classifier
 from intently_server.engine.base import Engine
@@ -41,6 +41,7 @@ class _Parts:
     lifecycle: Lifecycle
     health: Health
     limits: QueryLimits
+    admission: Admission
 
 
 async def serve(
@@ -67,7 +68,10 @@ async def serve(
     stop = stop or asyncio.Event()
     _stop_on_signals(stop)
     bundle = await asyncio.to_thread(load_bundle, settings.bundle)
-    parts = _Parts(settings, bundle, Lifecycle(), Health(), _query_limits(settings, bundle))
+    admission = Admission(
+        Bounds(settings.max_in_flight, settings.max_queued_tokens, settings.max_running, settings.max_wait)
+    )
+    parts = _Parts(settings, bundle, Lifecycle(), Health(), _query_limits(settings, bundle), admission)
     await parts.health.starting()
     server, address = listen(settings, bundle, parts.limits, parts.lifecycle, parts.health, Unobserved())
     await server.start()
@@ -102,8 +106,7 @@ async def _start(parts: _Parts, start_engine: EngineFactory) -> Engine:
         await engine.shutdown(_SHUTDOWN_S)
         raise
     validator = QueryValidator(model.intents, parts.limits, model.revision, settings.model_label)
-    admission = Admission(settings.max_in_flight)
-    parts.lifecycle.serve(Classifier(model, validator, admission, encoder, engine, settings.default_top_k))
+    parts.lifecycle.serve(Classifier(model, validator, parts.admission, encoder, engine, settings.default_top_k))
     return engine
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from tokenizers import Tokenizer
 
-from intently_server.admission import Admission
+from intently_server.admission import Admission, Bounds
 from intently_server.bundle import Bundle
 from intently_server.classifier import Classifier
 from intently_server.errors import DeadlineUnmeetable, InvalidInput, Overloaded
@@ -35,7 +35,7 @@ async def engine(bundle: Bundle) -> MemoryEngine:
 
 @pytest.fixture
 def admission() -> Admission:
-    return Admission(2)
+    return Admission(Bounds(2))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_what_is_wrong_is_refused_before_a_place_is_taken(
 
     engine.release()
     await asyncio.gather(*holding)
-    assert admission.in_flight == 0
+    assert admission.load().in_flight == 0
     assert len(engine.prompts) == 2
 
 
@@ -87,12 +87,12 @@ async def test_whatever_happens_the_place_is_given_back(
     done, _ = await asyncio.wait([calling], timeout=0.2)
 
     if not done:
-        assert admission.in_flight == 1
+        assert admission.load().in_flight == 1
         calling.cancel()
     [outcome] = await asyncio.gather(calling, return_exceptions=True)
 
     assert isinstance(outcome, asyncio.CancelledError | InvalidInput)
-    assert admission.in_flight == 0
+    assert admission.load().in_flight == 0
 
 
 async def test_a_fault_of_the_engine_is_passed_on_and_gives_the_place_back(
@@ -103,7 +103,7 @@ async def test_a_fault_of_the_engine_is_passed_on_and_gives_the_place_back(
     with pytest.raises(RuntimeError, match="boom"):
         await classifier.classify(Query("wake me"), Caller(), Stages(0.0))
 
-    assert admission.in_flight == 0
+    assert admission.load().in_flight == 0
 
 
 class Watched(PromptEncoder):
@@ -125,7 +125,7 @@ async def test_one_pass_of_the_loop_tokenizes_little_however_much_comes_at_once(
 ) -> None:
     encoder, model = Watched(bundle), bundle.model
     validator = QueryValidator(model.intents, QueryLimits(1_000_000, 16), model.revision, [])
-    classifier = Classifier(model, validator, Admission(1000), encoder, engine, default_top_k=5)
+    classifier = Classifier(model, validator, Admission(Bounds(1000)), encoder, engine, default_top_k=5)
     query = Query("wake " * (chars // 5), allow_truncation=True)
 
     await asyncio.gather(*(classifier.classify(query, Caller(), Stages(0.0)) for _ in range(count)))
@@ -137,7 +137,7 @@ async def test_one_pass_of_the_loop_tokenizes_little_however_much_comes_at_once(
 async def test_short_texts_need_no_thread(bundle: Bundle, engine: MemoryEngine) -> None:
     encoder, model = Watched(bundle), bundle.model
     validator = QueryValidator(model.intents, QueryLimits(1_000_000, 16), model.revision, [])
-    classifier = Classifier(model, validator, Admission(10), encoder, engine, default_top_k=5)
+    classifier = Classifier(model, validator, Admission(Bounds(10)), encoder, engine, default_top_k=5)
 
     for _ in range(500):
         await classifier.classify(Query("wake me up"), Caller(), Stages(0.0))

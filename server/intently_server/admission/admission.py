@@ -1,0 +1,249 @@
+"""Bounds what is in flight, gives everybody a fair share, and refuses at once what would wait too long.
+
+A request enters (counted, or refused), is tokenized, and then takes its turn: at once if the engine has room, else
+after those before it in a fair queue. What the queue holds can still be taken back; what the engine holds, it works on.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from intently_server.admission.bounds import AdmissionLoad, Bounds
+from intently_server.admission.capacity import Capacity
+from intently_server.admission.fair_queue import Entry, FairQueue, Flow
+from intently_server.errors import DeadlineUnmeetable, Overloaded
+from intently_server.types import Caller, Priority
+
+WEIGHTS = {Priority.HIGH: 4.0, Priority.NORMAL: 2.0, Priority.LOW: 1.0}
+
+_SHORTEST_RETRY_S = 0.01
+_LONGEST_RETRY_S = 5.0
+_TRUSTED_SHARE = 0.75  # of the longest wait that may be expected: the rest is for what the estimate cannot know
+_ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine
+_LEAST_RUNNING = 32  # requests that the engine is given whatever its rate: fewer would starve it
+_FASTEST_OF = 400  # answers after which the fastest is looked for anew
+
+
+class Admission:
+    """Hands out places.
+
+    Args:
+        bounds: What may be in flight.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bounds = bounds
+        self._clock = clock
+        self._capacity = Capacity(clock())
+        self._queue: FairQueue[Place] = FairQueue()
+        self._in_flight = 0
+        self._running = 0
+        self._running_cost = 0.0
+        self._mean_cost = 1.0
+        self._refused = 0
+        self._fastest = _Fastest()
+
+    def load(self) -> AdmissionLoad:
+        """What is in flight."""
+        return AdmissionLoad(
+            in_flight=self._in_flight,
+            running=self._running,
+            queued=len(self._queue),
+            queued_tokens=round(self._queue.cost),
+            requests_per_s=self._capacity.requests_per_s,
+            refused=self._refused,
+        )
+
+    def enter(self, caller: Caller) -> "Place":
+        """A place for a request, to be held by a `with` block until it is answered.
+
+        Where all places are taken, the caller with the most waiting for its share loses its latest request to one with
+        less.
+
+        Raises:
+            Overloaded: if there is no place, or an answer would take longer than the bound. Its hint is when the
+                measured rate will have made room.
+            DeadlineUnmeetable: if the caller gives up before it can be answered, by the measured rate and by how long
+                the fastest answers of late took. An idle server tries: so it learns that it has become faster.
+        """
+        place = Place(self, caller, self._clock())
+        self._refuse_the_late(place)
+        if self._in_flight >= self._bounds.max_in_flight and not self._push_out(place, self._mean_cost):
+            raise self._overloaded(f"{self._bounds.max_in_flight} requests are in flight, as many as this server takes")
+        self._in_flight += 1
+        return place
+
+    async def turn(self, place: "Place", cost: float) -> None:
+        """See `Place.turn`."""
+        place.cost = cost
+        self._mean_cost += 0.05 * (cost - self._mean_cost)
+        if self._running < self._max_running and not len(self._queue):
+            self._start(place)
+            return
+        while self._queue.cost + cost > self._bounds.max_queued_tokens:
+            if not self._push_out(place, cost):
+                raise self._overloaded(f"{self._bounds.max_queued_tokens} tokens wait, as many as this server takes")
+        place.started = asyncio.get_running_loop().create_future()
+        place.entry = self._queue.push(place.key, place.weight, cost, place)
+        self._start_those_next()  # a push-out may have made room
+        try:
+            async with asyncio.timeout(None if place.caller.patient else _TRUSTED_SHARE * self._bounds.max_wait_s):
+                await place.started
+        except TimeoutError:
+            raise self._overloaded("this server has become slower than it was when it took the request") from None
+
+    def leave(self, place: "Place", answered: bool) -> None:
+        """Gives a place back."""
+        self._in_flight -= 1
+        if place.entry is not None:
+            self._queue.withdraw(place.entry)
+        if not place.running:
+            return
+        now = self._clock()
+        self._running -= 1
+        self._running_cost -= place.cost
+        if answered:
+            self._capacity.end(now, place.cost, waiting=len(self._queue) > 0)
+            self._fastest.add(now - place.entered)
+        if not self._running:
+            self._running_cost = 0.0
+            self._capacity.idle(now)
+        self._start_those_next()
+
+    @property
+    def _max_running(self) -> int:
+        """Requests that the engine is given: as many as it works off in its share of the longest wait."""
+        rate = self._capacity.requests_per_s
+        if rate is None:
+            return self._bounds.max_running
+        enough = max(_LEAST_RUNNING, math.ceil(rate * self._bounds.max_wait_s * _ENGINE_SHARE))
+        return min(self._bounds.max_running, enough)
+
+    def _start_those_next(self) -> None:
+        while self._running < self._max_running and (place := self._queue.pop()) is not None:
+            place.entry = None
+            if place.started is not None and not place.started.done():  # done: it was cancelled, and is about to leave
+                self._start(place)
+                place.started.set_result(None)
+
+    def _start(self, place: "Place") -> None:
+        if not self._running:
+            self._capacity.begin(self._clock())
+        place.running = True
+        self._running += 1
+        self._running_cost += place.cost
+
+    def _expected_s(self, place: "Place") -> float:
+        """Seconds in which the measured rate works off what comes before a new request, and the request."""
+        rate = self._capacity.cost_per_s
+        if not rate or not self._in_flight:
+            return 0.0
+        return (self._running_cost + self._queue.ahead(place.key, place.weight, self._mean_cost)) / rate
+
+    def _refuse_the_late(self, place: "Place") -> None:
+        expected_s, caller = self._expected_s(place), place.caller
+        if caller.deadline is not None:
+            remaining_s = caller.deadline - place.entered
+            if remaining_s <= 0:
+                raise DeadlineUnmeetable("the deadline had passed before the work began")
+            least_s = max(expected_s, self._fastest.seconds if self._in_flight else 0.0)
+            if remaining_s < least_s:
+                raise DeadlineUnmeetable(
+                    "the deadline would pass before an answer, by how long answers take at present"
+                )
+        if not caller.patient and expected_s > _TRUSTED_SHARE * self._bounds.max_wait_s:
+            raise self._overloaded(
+                f"an answer would take about {expected_s:.2g} s, and this server takes on what it can answer in "
+                f"{self._bounds.max_wait_s:g} s"
+            )
+
+    def _push_out(self, newcomer: "Place", cost: float) -> bool:
+        """Refuses the latest request of the flow with the most waiting, if that is more than the newcomer's has."""
+        heaviest = self._queue.heaviest()
+        if heaviest is None:
+            return False
+        own: Flow[Place] | None = self._queue.flow(newcomer.key)
+        if own is heaviest or heaviest.cost / heaviest.weight <= ((own.cost if own else 0.0) + cost) / newcomer.weight:
+            return False
+        victim = heaviest.entries[-1].item
+        self._queue.withdraw(heaviest.entries[-1])
+        if victim.started is not None and not victim.started.done():
+            victim.started.set_exception(self._overloaded("others with less in flight came first"))
+        return True
+
+    def _overloaded(self, message: str) -> Overloaded:
+        self._capacity.refused()
+        self._refused += 1
+        return Overloaded(message, self._retry_after())
+
+    def _retry_after(self) -> float:
+        """Seconds in which the measured rate works off a tenth of what is in flight."""
+        rate = self._capacity.requests_per_s or self._capacity.throughput
+        hint = self._in_flight / (10 * rate) if rate else 0.0
+        return min(_LONGEST_RETRY_S, max(_SHORTEST_RETRY_S, hint))
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """A place among the requests in flight.
+
+    Attributes:
+        entered: When it was given, in the clock's seconds.
+        entry: In the queue, while it waits there.
+        started: Done when its turn has come, if it had to wait.
+        running: Whether the engine may have it.
+    """
+
+    admission: Admission
+    caller: Caller
+    entered: float
+    cost: float = 0.0
+    entry: "Entry[Place] | None" = None
+    started: "asyncio.Future[None] | None" = None
+    running: bool = False
+    key: tuple[str, Priority, bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = (self.caller.connection, self.caller.priority, self.caller.patient)
+
+    @property
+    def weight(self) -> float:
+        """Of the flow that the request belongs to."""
+        return WEIGHTS[self.caller.priority]
+
+    async def turn(self, tokens: int) -> None:
+        """Waits until the engine may be given the request.
+
+        Args:
+            tokens: Of its prompt, without the prefix that all share.
+
+        Raises:
+            Overloaded: if there is no room to wait, if a caller with less in flight took it, or if the wait becomes
+                longer than was expected.
+        """
+        await self.admission.turn(self, float(max(1, tokens)))
+
+    def __enter__(self) -> "Place":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.admission.leave(self, answered=kind is None)
+
+
+class _Fastest:
+    """The shortest time in which one of the latest requests was answered."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._count = 0
+
+    def add(self, seconds: float) -> None:
+        """One more answer."""
+        self.seconds = min(self.seconds, seconds) if self._count else seconds
+        self._count = (self._count + 1) % _FASTEST_OF
