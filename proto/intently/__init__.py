@@ -6,20 +6,25 @@ async with IntentClient("127.0.0.1:50051") as client:
     answer = await client.classify("wake me at seven tomorrow")
 """
 
-from intently.answers import Classification, Outcome, Prediction, Role, Turn
+from intently.answers import Classification, Outcome, Prediction, Priority, Role, Turn
 from intently.channel import Security
 from intently.client import IntentClient
 from intently.errors import (
+    CancelledItemError,
     DeadlineExceededError,
     FieldViolation,
     IntentlyError,
     InvalidRequestError,
     ModelNotServedError,
     OverloadedError,
+    PermissionDeniedError,
+    SupersededError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
 __all__ = [
+    "CancelledItemError",
     "Classification",
     "DeadlineExceededError",
     "FieldViolation",
@@ -29,9 +34,13 @@ __all__ = [
     "ModelNotServedError",
     "Outcome",
     "OverloadedError",
+    "PermissionDeniedError",
     "Prediction",
+    "Priority",
     "Role",
     "Security",
+    "SupersededError",
     "Turn",
+    "UnauthenticatedError",
     "UnavailableError",
 ]

@@ -1,4 +1,4 @@
-"""What callers send and get: turns, predictions, answers."""
+"""What callers send and get: turns, priorities, predictions, answers."""
 
 import enum
 from dataclasses import dataclass
@@ -22,12 +22,24 @@ class Role(enum.Enum):
     ASSISTANT = pb.ROLE_ASSISTANT
 
 
+class Priority(enum.Enum):
+    """Who goes first where a server has more to do than it can; a server may bound what callers can claim."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One turn of the conversation before the utterance."""
 
     role: Role
     text: str
+
+    def to_message(self) -> pb.Turn:
+        """The turn as it is sent."""
+        return pb.Turn(role=self.role.value, text=self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,12 @@
 """The asyncio client: one channel, deadlines by default, retries where they are safe, typed answers and errors."""
 
-import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TypeVar
 
-import grpc
-
-from intently.answers import Classification, Turn
-from intently.errors import IntentlyError, from_rpc_error, from_status
+from intently.answers import Classification, Priority, Turn
+from intently.channel import DEFAULT_KEEPALIVE_S, Security, open_channel
+from intently.errors import IntentlyError, from_status
+from intently.retry import Caller, RetryBudget
 from intently.v1 import (
     bundle_pb2,
     intent_service_pb2_grpc,
@@ -18,51 +16,54 @@ from intently.v1 import (
 from intently.v1 import intent_service_pb2 as pb
 
 DEFAULT_TIMEOUT_S = 10.0
+PRIORITY_METADATA = "x-intently-priority"
 REVISION_METADATA = "x-intently-revision"
 _PAGE_SIZE = 1000
 
-# All methods are free of side effects. UNAVAILABLE alone is retried: whoever is full says so to be left alone.
-_SERVICE_CONFIG = {
-    "methodConfig": [
-        {
-            "name": [{"service": "intently.v1.IntentService"}, {"service": "intently.v1.ModelService"}],
-            "retryPolicy": {
-                "maxAttempts": 3,
-                "initialBackoff": "0.05s",
-                "maxBackoff": "1s",
-                "backoffMultiplier": 3,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
-
-T = TypeVar("T")
+Metadata = tuple[tuple[str, str], ...]
 
 
 class IntentClient:
     """Calls an Intently server. Use it as an async context manager, one for the life of the program.
 
+    Every method is free of side effects, and every call has a deadline. Within it, a call that finds nobody is tried
+    again a few times, and one that a full server refused comes again when the server said; both within a budget, so
+    that retries never make an overload worse.
+
     Args:
-        address: HOST:PORT, or any target that gRPC resolves. Without TLS.
+        address: HOST:PORT, or any target that gRPC resolves.
+        security: TLS, a certificate, a token; by default none of them.
         timeout_s: Deadline of each call, in seconds, where the call gives none.
+        priority: Of each call, where the call gives none; None leaves it to the server.
+        hedge_after_s: After so many seconds without an answer, `classify` asks a second time; the first good answer
+            wins, and the other call is cancelled. Within the budget for retries. None for never.
+        keepalive_s: Seconds of silence after which the server is asked for a sign of life. A connection without one
+            for half as long again is given up.
 
     Every method raises an `IntentlyError` for a call that fails.
+
+    Raises:
+        ValueError: if `security` would send a token in plain text to another machine.
     """
 
-    def __init__(self, address: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        security: Security | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        priority: Priority | None = None,
+        hedge_after_s: float | None = None,
+        keepalive_s: float = DEFAULT_KEEPALIVE_S,
+    ) -> None:
         self.address = address
         self._timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(
-            address,
-            options=[
-                ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.max_reconnect_backoff_ms", 1_000),  # a server that comes back is soon found
-                ("grpc.keepalive_time_ms", 10_000),
-                ("grpc.keepalive_timeout_ms", 5_000),
-            ],
-        )
+        self._priority = priority
+        self._hedge_after_s = hedge_after_s
+        self._security = security or Security(tls=False)
+        self._budget = RetryBudget()
+        self._caller = Caller(self._budget)
+        self._channel = open_channel(address, self._security, keepalive_s=keepalive_s)
         self._intents = intent_service_pb2_grpc.IntentServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
@@ -81,6 +82,14 @@ class IntentClient:
     def _timeout(self, timeout_s: float | None) -> float:
         return self._timeout_s if timeout_s is None else timeout_s
 
+    def _metadata(self, priority: Priority | None = None, revision: str | None = None) -> Metadata:
+        claimed = priority or self._priority
+        return (
+            *self._security.metadata,
+            *(() if claimed is None else ((PRIORITY_METADATA, claimed.value),)),
+            *(() if revision is None else ((REVISION_METADATA, revision),)),
+        )
+
     async def classify(
         self,
         text: str,
@@ -94,6 +103,7 @@ class IntentClient:
         revision: str | None = None,
         label: str | None = None,
         request_id: str = "",
+        priority: Priority | None = None,
         timeout_s: float | None = None,
     ) -> Classification:
         """Returns the intent of one utterance.
@@ -109,36 +119,44 @@ class IntentClient:
             revision: The model's revision that must answer.
             label: The label of the model that must answer; not together with `revision`.
             request_id: Echoed in the answer.
+            priority: Of this call.
             timeout_s: Deadline of this call, in seconds.
 
         Raises:
             ValueError: if both `revision` and `label` are given.
             IntentlyError: if the call fails.
         """
-        if revision is not None and label is not None:
-            raise ValueError("select the model by revision or by label, not by both")
         request = pb.ClassifyRequest(
             request_id=request_id,
             text=text,
-            context=[pb.Turn(role=turn.role.value, text=turn.text) for turn in context],
+            context=[turn.to_message() for turn in context],
             language_code=language_code,
             candidate_intents=candidate_intents,
             top_k=top_k,
             min_confidence=min_confidence,
             allow_truncation=allow_truncation,
-            model=None if revision is None and label is None else pb.ModelSelector(revision=revision, label=label),
+            model=selector(revision, label),
         )
-        metadata = () if revision is None else ((REVISION_METADATA, revision),)
-        call = self._intents.Classify(request, timeout=self._timeout(timeout_s), metadata=metadata)
-        return Classification.from_message(await _answered(call))
+        metadata = self._metadata(priority, revision)
+        response = await self._caller.call(
+            lambda left_s: self._intents.Classify(request, timeout=left_s, metadata=metadata),
+            self._timeout(timeout_s),
+            self._hedge_after_s,
+        )
+        return Classification.from_message(response)
 
     async def classify_batch(
-        self, requests: Sequence[str | pb.ClassifyRequest], *, timeout_s: float | None = None
+        self,
+        requests: Sequence[str | pb.ClassifyRequest],
+        *,
+        priority: Priority | None = None,
+        timeout_s: float | None = None,
     ) -> list[Classification | IntentlyError]:
         """Classifies several utterances in one call.
 
         Args:
             requests: Texts, or whole requests where more than the text matters.
+            priority: Of the call.
             timeout_s: Deadline of the call, in seconds.
 
         Returns:
@@ -147,7 +165,11 @@ class IntentClient:
         batch = pb.BatchClassifyRequest(
             requests=[pb.ClassifyRequest(text=each) if isinstance(each, str) else each for each in requests]
         )
-        response = await _answered(self._intents.BatchClassify(batch, timeout=self._timeout(timeout_s)))
+        metadata = self._metadata(priority)
+        response = await self._caller.call(
+            lambda left_s: self._intents.BatchClassify(batch, timeout=left_s, metadata=metadata),
+            self._timeout(timeout_s),
+        )
         return [
             from_status(result.error) if result.HasField("error") else Classification.from_message(result.response)
             for result in response.results
@@ -158,7 +180,10 @@ class IntentClient:
         models: list[model_service_pb2.Model] = []
         more = model_service_pb2.ListModelsRequest(page_size=_PAGE_SIZE)
         while True:
-            page = await _answered(self._models.ListModels(more, timeout=self._timeout(timeout_s)))
+            page = await self._caller.call(
+                lambda left_s: self._models.ListModels(more, timeout=left_s, metadata=self._metadata()),
+                self._timeout(timeout_s),
+            )
             models += page.models
             if not page.next_page_token:
                 return models
@@ -169,20 +194,22 @@ class IntentClient:
         intents: list[bundle_pb2.Intent] = []
         more = model_service_pb2.ListIntentsRequest(parent=model, page_size=_PAGE_SIZE)
         while True:
-            page = await _answered(self._models.ListIntents(more, timeout=self._timeout(timeout_s)))
+            page = await self._caller.call(
+                lambda left_s: self._models.ListIntents(more, timeout=left_s, metadata=self._metadata()),
+                self._timeout(timeout_s),
+            )
             intents += page.intents
             if not page.next_page_token:
                 return intents
             more.page_token = page.next_page_token
 
 
-async def _answered(call: Awaitable[T]) -> T:
-    """The response of a call.
+def selector(revision: str | None, label: str | None) -> pb.ModelSelector | None:
+    """Which model must answer; None for any.
 
     Raises:
-        IntentlyError: in place of gRPC's own error.
+        ValueError: if both are given.
     """
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        raise from_rpc_error(error) from error
+    if revision is not None and label is not None:
+        raise ValueError("select the model by revision or by label, not by both")
+    return None if revision is None and label is None else pb.ModelSelector(revision=revision, label=label)

@@ -5,7 +5,11 @@ IntentlyError
 ├── ModelNotServedError    the revision or label is not served there
 ├── OverloadedError        come back after `retry_after_s`
 ├── UnavailableError       nobody there, or not now
-└── DeadlineExceededError  no answer in time
+├── DeadlineExceededError  no answer in time
+├── UnauthenticatedError   the server does not know the caller
+├── PermissionDeniedError  the server knows the caller, and refuses
+├── SupersededError        a newer revision of the utterance took the item's place
+└── CancelledItemError     the caller took the item back
 Any other status is an IntentlyError itself.
 """
 
@@ -69,23 +73,48 @@ class DeadlineExceededError(IntentlyError):
     """There was no answer in time."""
 
 
+class UnauthenticatedError(IntentlyError):
+    """The server does not know the caller: no token or certificate, or none that it accepts."""
+
+
+class PermissionDeniedError(IntentlyError):
+    """The server knows who calls, and does not let them."""
+
+
+class SupersededError(IntentlyError):
+    """An item of a stream was not worked on: a newer revision of its utterance took its place."""
+
+
+class CancelledItemError(IntentlyError):
+    """An item of a stream was taken back by the caller."""
+
+
 _CLASSES: dict[grpc.StatusCode, type[IntentlyError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
     grpc.StatusCode.FAILED_PRECONDITION: ModelNotServedError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
+    grpc.StatusCode.UNAUTHENTICATED: UnauthenticatedError,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
 }
+_CLASSES_BY_REASON: dict[str, type[IntentlyError]] = {
+    "SUPERSEDED": SupersededError,
+    "ITEM_CANCELLED": CancelledItemError,
+}
+_PUSHBACK_METADATA = "grpc-retry-pushback-ms"
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> IntentlyError:
     """The exception for a failed call."""
-    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    trailers = dict(error.trailing_metadata() or ())
+    details = trailers.get("grpc-status-details-bin", b"")
     try:
         status = status_pb2.Status.FromString(details if isinstance(details, bytes) else b"")
     except DecodeError:
         status = status_pb2.Status()
-    return _build(error.code(), error.details() or error.code().name, status)
+    pushback_s = _pushback_s(trailers.get(_PUSHBACK_METADATA))
+    return _build(error.code(), error.details() or error.code().name, status, pushback_s)
 
 
 def from_status(status: status_pb2.Status) -> IntentlyError:
@@ -94,13 +123,24 @@ def from_status(status: status_pb2.Status) -> IntentlyError:
     return _build(codes.get(status.code, grpc.StatusCode.UNKNOWN), status.message, status)
 
 
-def _build(code: grpc.StatusCode, message: str, status: status_pb2.Status) -> IntentlyError:
+def _build(
+    code: grpc.StatusCode, message: str, status: status_pb2.Status, pushback_s: float | None = None
+) -> IntentlyError:
     info, request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     found = {type(part) for part in (info, request, retry) for packed in status.details if packed.Unpack(part)}
-    return _CLASSES.get(code, IntentlyError)(
+    return _CLASSES_BY_REASON.get(info.reason, _CLASSES.get(code, IntentlyError))(
         code,
         message,
         reason=info.reason,
         violations=tuple(FieldViolation(v.field, v.description) for v in request.field_violations),
-        retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9 if type(retry) in found else None,
+        retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9 if type(retry) in found else pushback_s,
     )
+
+
+def _pushback_s(value: str | bytes | None) -> float | None:
+    """Seconds until the server, or a proxy, wants to see the call again; None if it says nothing, or never."""
+    try:
+        milliseconds = int(value or "")
+    except ValueError:
+        return None
+    return milliseconds / 1000 if milliseconds >= 0 else None

@@ -8,7 +8,7 @@ import trustme
 from intently import Security
 from intently.channel import is_local, open_channel
 
-SECRET = "secret-of-the-caller"
+BEARER = "secret-of-the-caller"
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_anything_else_is_not(target: str) -> None:
 
 async def test_a_token_never_leaves_this_machine_in_plain_text() -> None:
     with pytest.raises(ValueError, match=r"intents\.example:443 is neither") as refused:
-        open_channel("intents.example:443", Security(tls=False, token=SECRET))
-    assert SECRET not in str(refused.value)
+        open_channel("intents.example:443", Security(tls=False, token=BEARER))
+    assert BEARER not in str(refused.value)
 
     for address, security in (
-        ("intents.example:443", Security(token=SECRET)),
-        ("127.0.0.1:50051", Security(tls=False, token=SECRET)),
+        ("intents.example:443", Security(token=BEARER)),
+        ("127.0.0.1:50051", Security(tls=False, token=BEARER)),
     ):
         await open_channel(address, security).close()
 
@@ -82,9 +82,9 @@ def test_parts_that_do_not_fit_together_are_refused(parts: dict[str, bytes | str
 
 
 def test_secrets_are_not_shown() -> None:
-    shown = repr(Security(certificate=b"CERTIFICATE", key=b"PRIVATE", token=SECRET))
+    shown = repr(Security(certificate=b"CERTIFICATE", key=b"PRIVATE", token=BEARER))
 
-    assert not any(part in shown for part in ("CERTIFICATE", "PRIVATE", SECRET))
+    assert not any(part in shown for part in ("CERTIFICATE", "PRIVATE", BEARER))
 
 
 def test_files_are_read(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_files_are_read(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(files["ca"]))
     own.cert_chain_pems[0].write_to_path(str(files["certificate"]))
     own.private_key_pem.write_to_path(str(files["key"]))
-    files["token"].write_text(f"{SECRET}\n", encoding="utf-8")
+    files["token"].write_text(f"{BEARER}\n", encoding="utf-8")
 
     security = Security.from_files(
         ca=files["ca"],
@@ -108,10 +108,10 @@ def test_files_are_read(tmp_path: Path) -> None:
         ca=authority.cert_pem.bytes(),
         certificate=own.cert_chain_pems[0].bytes(),
         key=own.private_key_pem.bytes(),
-        token=SECRET,
+        token=BEARER,
         server_name="intents.example",
     )
-    assert security.metadata == (("authorization", f"Bearer {SECRET}"),)
+    assert security.metadata == (("authorization", f"Bearer {BEARER}"),)
 
 
 def test_without_a_token_nothing_is_sent() -> None:
