@@ -1,0 +1,114 @@
+"""What a run does, as data that travels to each process; and the part of it that one process does."""
+
+import dataclasses
+import enum
+import json
+from dataclasses import dataclass
+
+
+class Shape(enum.Enum):
+    """What is sent."""
+
+    UNARY = "unary"
+    BATCH = "batch"
+    STREAM = "stream"
+
+
+class Arrivals(enum.Enum):
+    """How sends are spread over time in the open loop."""
+
+    POISSON = "poisson"
+    CONSTANT = "constant"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run, over all its processes.
+
+    Attributes:
+        address: HOST:PORT of the server.
+        shape: What is sent.
+        rate: Sends a second in the open loop, a batch being one send; None for the closed loop.
+        arrivals: How the open loop spreads them.
+        concurrency: Closed loop: calls under way at once, or items in flight on each stream.
+        streams: Streams, where the shape is STREAM.
+        batch_size: Utterances of a batch, where the shape is BATCH.
+        raw_streams: Streams by the contract alone, without the client library: a stream that ends stays ended.
+        ordered: Whether streams answer in order.
+        retry: Whether the channel retries UNAVAILABLE, as the client library does.
+        connections: TCP connections of each process.
+        max_outstanding: Open loop: sends of one process that may be unanswered at once.
+        processes: Processes that generate load.
+        warm_up_s: Seconds before anything is recorded.
+        duration_s: Seconds that are recorded; None for as long as `requests` takes.
+        requests: Sends that are recorded; None for as many as the duration holds.
+        timeout_s: Deadline of each call; of an item of a stream, how long its answer is waited for at the end.
+        metadata: Sent with each call.
+        seed: Of the arrivals and of the order of utterances.
+        utterances: What is said.
+    """
+
+    address: str
+    utterances: tuple[str, ...] = dataclasses.field(repr=False)
+    shape: Shape = Shape.UNARY
+    rate: float | None = None
+    arrivals: Arrivals = Arrivals.POISSON
+    concurrency: int = 8
+    streams: int = 1
+    batch_size: int = 16
+    raw_streams: bool = False
+    ordered: bool = False
+    retry: bool = False
+    connections: int = 1
+    max_outstanding: int = 4096
+    processes: int = 1
+    warm_up_s: float = 0.0
+    duration_s: float | None = 10.0
+    requests: int | None = None
+    timeout_s: float = 10.0
+    metadata: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
+    seed: int = 0
+
+    def to_json(self) -> str:
+        """One line, for a process to read. It holds the utterances and the metadata: never log it."""
+        return json.dumps(dataclasses.asdict(self), default=lambda value: value.value)
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> "Plan":
+        """The plan that `to_json` wrote."""
+        fields = json.loads(line)
+        return cls(
+            **{
+                **fields,
+                "utterances": tuple(fields["utterances"]),
+                "metadata": tuple((key, value) for key, value in fields["metadata"]),
+                "shape": Shape(fields["shape"]),
+                "arrivals": Arrivals(fields["arrivals"]),
+            }
+        )
+
+    def share(self, index: int) -> "Share":
+        """What process `index` of `processes` does."""
+        return Share(
+            index=index,
+            concurrency=self.concurrency
+            if self.shape is Shape.STREAM
+            else part(self.concurrency, self.processes, index),
+            streams=part(self.streams, self.processes, index),
+            requests=None if self.requests is None else part(self.requests, self.processes, index),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One process's part of a plan: its number, and how much of what is counted it does."""
+
+    index: int
+    concurrency: int
+    streams: int
+    requests: int | None
+
+
+def part(total: int, parts: int, index: int) -> int:
+    """The size of part `index` when `total` things are dealt out in turn to `parts`."""
+    return total // parts + (index < total % parts)

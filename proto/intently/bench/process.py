@@ -1,0 +1,209 @@
+"""One process of the load generator: reads its plan and commands from stdin, writes what it counts to stdout.
+
+Lines of JSON both ways. In: the plan and the process's number, {"go": START}, {"stop": true}; the end of stdin stops it
+too, so that it never outlives its parent. Out: {"ready": true} or {"failed": WHY}, {"interval": …} about every second,
+{"done": …}.
+"""
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from typing import Any
+
+import uvloop
+
+from intently.bench.alarm import Alarm
+from intently.bench.histogram import Histogram
+from intently.bench.loops import ClosedLoop, Loop, OpenLoop
+from intently.bench.plan import Plan, Shape, Share
+from intently.bench.recorder import Interval, Phase, Recorder
+from intently.bench.streams import raw_streams
+from intently.bench.traffic import Calls, Traffic
+
+PROBE_EVERY_S = 0.02
+STOPPED_WAIT_S = 1.0  # for the answers to what is under way, once the run was stopped
+_SHORT_S = 0.25  # an interval so short says nothing
+_LONGEST_LINE = 256 << 20
+
+
+class Parent:
+    """The other end of stdin and stdout."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.WriteTransport) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def connect(cls) -> "Parent":
+        """Takes over stdin and stdout, so that neither ever blocks the loop."""
+        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=_LONGEST_LINE)
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        writer, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout)
+        return cls(reader, writer)
+
+    async def hear(self) -> Any:
+        """The next line; None once there is none."""
+        line = await self._reader.readline()
+        return json.loads(line) if line else None
+
+    def tell(self, **message: Any) -> None:
+        """Writes a line, as long as there is somebody to read it."""
+        if not self._writer.is_closing():
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def heard(self) -> None:
+        """Returns once all was handed over."""
+        while self._writer.get_write_buffer_size():  # noqa: ASYNC110  # a transport has no event for it
+            await asyncio.sleep(0.005)
+
+
+class LoopProbe:
+    """Measures how late the event loop calls back, every 20 ms."""
+
+    def __init__(self) -> None:
+        self._lag = Histogram()
+        self._alarm = Alarm(self._ring)
+        self._due = time.monotonic() + PROBE_EVERY_S
+        self._alarm.at(self._due)
+
+    def take(self) -> Histogram:
+        """What it measured since it was called last."""
+        taken, self._lag = self._lag, Histogram()
+        return taken
+
+    def close(self) -> None:
+        """Measures no more."""
+        self._alarm.close()
+
+    def _ring(self) -> None:
+        now = time.monotonic()
+        self._lag.record(now - self._due)
+        self._due = now + PROBE_EVERY_S
+        self._alarm.at(self._due)
+
+
+class Meter:
+    """Cuts time into intervals, and tells the parent of each.
+
+    Args:
+        start: When the warm-up begins.
+        record_from: When it ends.
+        end: When the window ends, where that is known.
+    """
+
+    def __init__(
+        self, parent: Parent, recorder: Recorder, loop: Loop, start: float, record_from: float, end: float | None
+    ) -> None:
+        self._parent = parent
+        self._recorder = recorder
+        self._loop = loop
+        self._record_from = record_from
+        self._end = end
+        self._probe = LoopProbe()
+        self._mark = (start, time.process_time(), time.thread_time())
+        self.window_closed = False
+
+    async def run(self) -> None:
+        """Cuts at the full seconds before and after the warm-up's end, until cancelled."""
+        while True:
+            since = time.monotonic() - self._record_from
+            await asyncio.sleep(1.0 - since % 1.0)
+            if self._end is None or self.window_closed or time.monotonic() < self._end - _SHORT_S:
+                self.cut()  # else the end of the window cuts
+
+    def cut(self) -> None:
+        """Ends an interval; one that runs into the end of the window ends there, though this is called later."""
+        began, cpu, loop_cpu = self._mark
+        now = time.monotonic()
+        if self._end is not None and began < self._end < now:
+            now = self._end
+        cpu_now, loop_cpu_now = time.process_time(), time.thread_time()
+        self._mark = now, cpu_now, loop_cpu_now
+        warm_up, measured = self._recorder.take()
+        middle = (began + now) / 2 - self._record_from
+        interval = Interval(
+            number=int(middle // 1.0),
+            phase=Phase.AFTER if self.window_closed else Phase.WARM_UP if middle < 0 else Phase.WINDOW,
+            wall_s=now - began,
+            cpu_s=cpu_now - cpu,
+            loop_cpu_s=loop_cpu_now - loop_cpu,
+            in_flight=self._loop.in_flight,
+            waiting=self._loop.waiting,
+            warm_up=warm_up,
+            measured=measured,
+            loop_lag=self._probe.take(),
+        )
+        self._parent.tell(interval=interval.to_fields())
+
+    def close(self) -> None:
+        """Ends the last interval, and its probe."""
+        self.cut()
+        self._probe.close()
+
+
+def traffic_of(plan: Plan, share: Share) -> Traffic:
+    """What the plan sends."""
+    return raw_streams(plan, share) if plan.shape is Shape.STREAM else Calls(plan, share)
+
+
+async def main() -> None:
+    """The life of the process."""
+    parent = await Parent.connect()
+    first = await parent.hear()
+    if first is not None:
+        plan = Plan.from_json(first["plan"])
+        await _live(plan, plan.share(first["index"]), parent)
+        await parent.heard()
+
+
+async def _live(plan: Plan, share: Share, parent: Parent) -> None:
+    traffic = traffic_of(plan, share)
+    try:
+        await traffic.open()
+    except TimeoutError:
+        parent.tell(failed=f"no server answers at {plan.address}")
+        return
+    gc.collect()
+    gc.freeze()  # what is here stays: no collection looks at it again
+    parent.tell(ready=True)
+    command = await parent.hear()
+    if command is not None and "go" in command:
+        parent.tell(done=await _generate(plan, share, traffic, parent, command["go"]))
+
+
+async def _generate(plan: Plan, share: Share, traffic: Traffic, parent: Parent, start: float) -> dict[str, int]:
+    """Warm-up, window, and the last answers. Returns what is known at the end."""
+    record_from = start + plan.warm_up_s
+    end = None if plan.duration_s is None else record_from + plan.duration_s
+    recorder = Recorder(record_from)
+    await asyncio.sleep(start - time.monotonic() - 0.01)
+    loop: Loop = (ClosedLoop if plan.rate is None else OpenLoop)(plan, share, start, recorder, traffic.call)
+    meter = Meter(parent, recorder, loop, start, record_from, end)
+    cutting = asyncio.ensure_future(meter.run())
+    stop, finished = asyncio.ensure_future(parent.hear()), asyncio.ensure_future(loop.finished.wait())
+    await asyncio.wait(
+        [stop] if plan.requests is None else [stop, finished],
+        timeout=None if end is None else end - time.monotonic(),
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+    loop.stop()
+    meter.cut()
+    meter.window_closed = True
+    if not stop.done():
+        patience = plan.timeout_s + STOPPED_WAIT_S
+        await asyncio.wait([stop, finished], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+    if stop.done():
+        await asyncio.wait([finished], timeout=STOPPED_WAIT_S)
+    unsent, unfinished = await loop.close()
+    for waiting in (cutting, stop, finished):
+        waiting.cancel()
+    meter.close()
+    await traffic.close()
+    lost, twice = traffic.lost, traffic.answered_twice
+    return {"unsent": unsent, "unfinished": unfinished, "lost": lost, "answered_twice": twice}
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

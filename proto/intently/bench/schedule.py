@@ -1,0 +1,53 @@
+"""When requests are due: arrival times that no answer can shift."""
+
+import itertools
+import random
+from collections.abc import Iterator
+
+from intently.bench.plan import Arrivals, Plan, Share
+
+
+def poisson(rate: float, start: float, seed: int) -> Iterator[float]:
+    """Endless times of a Poisson process: gaps are exponential with mean 1 / `rate` seconds."""
+    random_numbers = random.Random(seed)
+    due = start
+    while True:
+        due += random_numbers.expovariate(rate)
+        yield due
+
+
+def constant(rate: float, start: float) -> Iterator[float]:
+    """Endless times, 1 / `rate` seconds apart, the first at `start`. Rounding does not add up."""
+    return (start + number / rate for number in itertools.count())
+
+
+def due_times(plan: Plan, share: Share, start: float) -> Iterator[float]:
+    """The times at which one process sends, in seconds of the monotonic clock, until the plan is over.
+
+    Several Poisson processes together are one of the sum of their rates. Constant schedules are interleaved.
+
+    Args:
+        plan: Open loop: with a rate.
+        share: Which process.
+        start: When the warm-up begins.
+    """
+    if plan.rate is None:
+        raise ValueError("a closed loop has no schedule")
+    rate = plan.rate / plan.processes
+    if plan.arrivals is Arrivals.POISSON:
+        times = poisson(rate, start, seed=plan.seed * 1_000_003 + share.index)
+    else:
+        times = constant(rate, start + share.index / plan.rate)
+    record_from = start + plan.warm_up_s
+    end = None if plan.duration_s is None else record_from + plan.duration_s
+    return bounded(times, record_from, end, share.requests)
+
+
+def bounded(times: Iterator[float], record_from: float, end: float | None, requests: int | None) -> Iterator[float]:
+    """Those of `times` before `end`, and at most `requests` of those that are recorded."""
+    recorded = 0
+    for due in times:
+        recorded += due >= record_from
+        if (end is not None and due >= end) or (requests is not None and recorded > requests):
+            return
+        yield due
