@@ -17,7 +17,7 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 run: .venv/ready ## Start the server on BUNDLE at ADDRESS; says how to call it once it is SERVING
-	@exec $(BIN)/intently-server --bundle $(BUNDLE) --address $(ADDRESS) --enforce-eager --engine-log-level ERROR
+	@exec $(BIN)/intently-server --bundle $(BUNDLE) --address $(ADDRESS) --enforce-eager --engine-log-level ERROR --drain-delay 0
 
 test: .venv/ready ## All tests; PYTEST_ARGS="-m 'not engine'" leaves out those that start vLLM
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -1,6 +1,7 @@
 """Puts the server together and runs it from start to end."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -13,11 +14,13 @@ from typing import Any
 from intently_server.admission import Admission, Bounds
 from intently_server.bundle import Bundle, load_bundle
 from intently_server.classifier import Classifier
+from intently_server.drain import StopSignal, drain
 from intently_server.engine.base import Engine
 from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
 from intently_server.listening import listen
 from intently_server.observer import Unobserved
+from intently_server.security import read_security
 from intently_server.settings import Settings
 from intently_server.validation import QueryLimits, QueryValidator
 from intently_server.warmup import TOLERANCE_FLOAT32, TOLERANCE_REDUCED, warm_up
@@ -49,7 +52,7 @@ async def serve(
     start_engine: EngineFactory,
     *,
     on_ready: Callable[[str, Bundle], None] = lambda _address, _bundle: None,
-    stop: asyncio.Event | None = None,
+    stop: StopSignal | None = None,
 ) -> int:
     """Serves until SIGTERM, SIGINT, `stop`, or the engine's death. Returns the exit code: 0, or 1 after that death.
 
@@ -59,22 +62,25 @@ async def serve(
         settings: How.
         start_engine: Starts the engine for the bundle.
         on_ready: Called with the address once the server is SERVING.
-        stop: Ends the server when set; signals do the same.
+        stop: Ends the server when set, and hurries it when set again; signals do the same.
 
     Raises:
         BundleError: if the bundle cannot be served, or the engine gives other answers than it was packaged with.
         AddressError: if the address cannot be listened on.
+        SecurityProblem: if certificates or tokens cannot be used.
     """
-    stop = stop or asyncio.Event()
+    stop = stop or StopSignal()
     _stop_on_signals(stop)
+    security = await asyncio.to_thread(read_security, settings)
     bundle = await asyncio.to_thread(load_bundle, settings.bundle)
     admission = Admission(
         Bounds(settings.max_in_flight, settings.max_queued_tokens, settings.max_running, settings.max_wait)
     )
     parts = _Parts(settings, bundle, Lifecycle(), Health(), _query_limits(settings, bundle), admission)
     await parts.health.starting()
-    server, address = listen(settings, bundle, parts.limits, parts.lifecycle, parts.health, Unobserved())
+    server, address = listen(settings, bundle, parts.limits, parts.lifecycle, parts.health, Unobserved(), security)
     await server.start()
+    following = asyncio.ensure_future(security.watch())
     engine: Engine | None = None
     try:
         if stop.is_set():
@@ -90,6 +96,7 @@ async def serve(
         on_ready(address, bundle)
         return await _until_the_end(parts, engine, stop)
     finally:
+        following.cancel()
         await server.stop(_HEARD_S)
         if engine is not None:
             await engine.shutdown(_SHUTDOWN_S if engine.alive else _DEAD_GRACE_S)
@@ -120,23 +127,19 @@ async def _give_up(starting: "asyncio.Future[Engine]") -> int:
     return 0
 
 
-async def _until_the_end(parts: _Parts, engine: Engine, stop: asyncio.Event) -> int:
+async def _until_the_end(parts: _Parts, engine: Engine, stop: StopSignal) -> int:
     death = asyncio.ensure_future(_engine_death(engine))
     await _first(death, stop)
     if death.done() and not stop.is_set():
         logger.error("the engine has died; the server ends")
         parts.lifecycle.engine_died(_DEAD_GRACE_S)
         await parts.health.dead()
-        await _idle_within(parts.lifecycle, _DEAD_GRACE_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(parts.lifecycle.wait_idle(), _DEAD_GRACE_S)
         return 1
     death.cancel()
-    logger.info(
-        "stopping: %d calls in flight, waiting at most %g s", parts.lifecycle.calls, parts.settings.drain_timeout
-    )
-    parts.lifecycle.drain(parts.settings.drain_timeout)
-    await parts.health.draining()
-    if not await _idle_within(parts.lifecycle, parts.settings.drain_timeout):
-        logger.warning("%d calls had not finished and are cut off", parts.lifecycle.calls)
+    settings = parts.settings
+    await drain(parts.lifecycle, parts.health, stop, delay_s=settings.drain_delay, timeout_s=settings.drain_timeout)
     return 0
 
 
@@ -148,7 +151,7 @@ def _query_limits(settings: Settings, bundle: Bundle) -> QueryLimits:
     )
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def _stop_on_signals(stop: StopSignal) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -159,19 +162,11 @@ async def _engine_death(engine: Engine) -> None:
         await asyncio.sleep(_ENGINE_POLL_S)
 
 
-async def _first(future: "asyncio.Future[Any]", stop: asyncio.Event) -> None:
+async def _first(future: "asyncio.Future[Any]", stop: StopSignal) -> None:
     """Returns once the future is done or `stop` is set."""
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait([future, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-
-
-async def _idle_within(lifecycle: Lifecycle, seconds: float) -> bool:
-    try:
-        await asyncio.wait_for(lifecycle.wait_idle(), seconds)
-    except TimeoutError:
-        return False
-    return True
 
 
 def _write_ready_file(path: Path | None, address: str) -> None:

@@ -11,6 +11,12 @@ IntentlyError
 │   └── EngineDead        the engine has died; the process is ending
 ├── DeadlineUnmeetable    the caller's deadline is over, or too near
 ├── ItemCancelled         the caller took an item of a stream back
+├── Superseded            a newer revision of the utterance came before the work on this one began
+├── Unauthenticated       the caller does not say who it is
+│   ├── MissingToken      it sent no token
+│   └── InvalidToken      it sent one that is not known here
+├── PermissionDenied      the caller may not do this
+│   └── IdentityNotAllowed  its certificate shows nobody who may call
 └── InternalFault         a fault of ours
 
 Each class has a stable reason in UPPER_SNAKE_CASE. `servicer/status.py` maps the classes to gRPC statuses.
@@ -122,6 +128,42 @@ class ItemCancelled(IntentlyError):
     """The caller took this item of its stream back."""
 
     reason = "ITEM_CANCELLED"
+
+
+class Unauthenticated(IntentlyError):
+    """The caller does not say who it is, in a way that this server believes."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class MissingToken(Unauthenticated):
+    """The caller sent no token, and needs one."""
+
+    reason = "MISSING_TOKEN"
+
+
+class InvalidToken(Unauthenticated):
+    """The caller sent a token that is not known here, or none that can be read."""
+
+    reason = "INVALID_TOKEN"
+
+
+class PermissionDenied(IntentlyError):
+    """The caller is known, and may not do this."""
+
+    reason = "PERMISSION_DENIED"
+
+
+class IdentityNotAllowed(PermissionDenied):
+    """The caller's certificate shows no identity that may call."""
+
+    reason = "IDENTITY_NOT_ALLOWED"
+
+
+class Superseded(IntentlyError):
+    """A newer revision of the same utterance took this item's place."""
+
+    reason = "SUPERSEDED"
 
 
 class InternalFault(IntentlyError):

@@ -15,7 +15,8 @@ class Phase(enum.Enum):
     STARTING = "starting"
     SERVING = "serving"
     LEAVING = "leaving"  # not ready any more, but still answering all, until those who send here have noticed
-    DRAINING = "draining"
+    DRAINING = "draining"  # taking nothing new, finishing what is in flight
+    STOPPING = "stopping"  # nothing is in flight any more, or was cut off
     ENGINE_DEAD = "engine_dead"
 
 
@@ -55,6 +56,10 @@ class Lifecycle:
         self._phase = Phase.DRAINING
         self.grace_s = grace_s
         self.draining.set()
+
+    def stop(self) -> None:
+        """From now on the server is being taken apart."""
+        self._phase = Phase.STOPPING
 
     def engine_died(self, grace_s: float) -> None:
         """From now on nothing can be answered; calls under way have `grace_s` seconds to hear of it."""

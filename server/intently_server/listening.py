@@ -9,6 +9,7 @@ from intently_server.bundle import Bundle
 from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
 from intently_server.observer import Observer
+from intently_server.security import Security
 from intently_server.servicer.handlers import Handlers
 from intently_server.servicer.intent import IntentServicer
 from intently_server.servicer.models import ModelServicer
@@ -32,27 +33,40 @@ def listen(
     lifecycle: Lifecycle,
     health: Health,
     observer: Observer,
+    security: Security,
 ) -> tuple[grpc.aio.Server, str]:
     """Binds the port; returns the server, not yet started, and the address with the port that it really has.
 
     Raises:
         AddressError: if the address cannot be listened on.
     """
-    server = grpc.aio.server(options=_channel_options(settings))
+    server = grpc.aio.server(interceptors=security.interceptors(observer), options=_channel_options(settings))
     intents = IntentServicer(
         lifecycle,
         min(settings.max_batch_size, settings.max_in_flight),  # the rest of a larger batch would always be refused
-        StreamLimits(settings.stream_max_in_flight, limits.max_context_turns),
+        StreamLimits(
+            max_in_flight=settings.stream_max_in_flight,
+            max_context_turns=limits.max_context_turns,
+            max_age_s=settings.stream_max_age,
+            grace_s=settings.drain_timeout,
+        ),
     )
     handlers = Handlers(lifecycle, observer, settings.max_priority)
-    models = ModelServicer(bundle, settings.model_label, limits)
-    server.add_generic_rpc_handlers((handlers.of(_INTENT_SERVICE, intents), handlers.of(_MODEL_SERVICE, models)))
+    server.add_generic_rpc_handlers((handlers.of(_INTENT_SERVICE, intents),))
+    if settings.model_service:
+        models = ModelServicer(bundle, settings.model_label, limits)
+        server.add_generic_rpc_handlers((handlers.of(_MODEL_SERVICE, models),))
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     if settings.reflection:
-        names = [service.full_name for service in (_INTENT_SERVICE, _MODEL_SERVICE, _HEALTH_SERVICE)]
+        services = [_INTENT_SERVICE, *([_MODEL_SERVICE] if settings.model_service else []), _HEALTH_SERVICE]
+        names = [service.full_name for service in services]
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+    credentials = security.credentials()
     try:
-        port = server.add_insecure_port(settings.address)
+        if credentials is None:
+            port = server.add_insecure_port(settings.address)
+        else:
+            port = server.add_secure_port(settings.address, credentials)
     except RuntimeError:
         port = 0
     if port == 0:

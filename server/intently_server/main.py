@@ -14,6 +14,7 @@ from intently_server.engine.base import Engine
 from intently_server.engine.environment import prepare_environment
 from intently_server.listening import AddressError
 from intently_server.logs import configure_logs
+from intently_server.security import SecurityProblem
 from intently_server.settings import Settings, SettingsProblem, read_settings
 
 UNUSABLE = 2
@@ -41,7 +42,7 @@ def run(arguments: list[str]) -> int:
         return uvloop.run(serve(settings, start_vllm, on_ready=_say_how_to_call))
     except BundleError as error:
         return _unusable(f"cannot serve bundle {settings.bundle}: {error}")
-    except AddressError as error:
+    except (AddressError, SecurityProblem) as error:
         return _unusable(str(error))
     except Exception:
         logger.exception("the server failed")

@@ -11,10 +11,11 @@ Metadata = Sequence[tuple[str, str | bytes]]
 class CallObserver(Protocol):
     """Watches one call, from the task that answers it."""
 
-    def classified(self, stages: Stages, result: Classification | BaseException) -> None:
+    def classified(self, utterance: str, stages: Stages, result: Classification | BaseException) -> None:
         """One utterance was answered or failed: the call's own, one of its batch, or an item of its stream.
 
         Args:
+            utterance: What was said. It must not be kept, unless the operator asked for that.
             stages: How far it came, and when.
             result: The answer; or why there is none: an IntentlyError, CancelledError, or a fault of ours.
         """
@@ -37,13 +38,14 @@ class CallObserver(Protocol):
 class Observer(Protocol):
     """Watches calls."""
 
-    def call(self, method: str, metadata: Metadata, connection: str) -> CallObserver:
+    def call(self, method: str, metadata: Metadata, connection: str, arrived: float) -> CallObserver:
         """A call begins.
 
         Args:
             method: Full name, such as "intently.v1.IntentService/Classify".
             metadata: What the caller sent beside the request.
             connection: Names the connection.
+            arrived: When, in seconds of the monotonic clock that its stages are told in.
         """
         ...
 
@@ -51,11 +53,11 @@ class Observer(Protocol):
 class Unobserved:
     """Nobody watches: both an observer and its calls."""
 
-    def call(self, method: str, metadata: Metadata, connection: str) -> "Unobserved":  # noqa: ARG002
+    def call(self, method: str, metadata: Metadata, connection: str, arrived: float) -> "Unobserved":  # noqa: ARG002
         """See `Observer.call`."""
         return self
 
-    def classified(self, stages: Stages, result: Classification | BaseException) -> None:
+    def classified(self, utterance: str, stages: Stages, result: Classification | BaseException) -> None:
         """See `CallObserver.classified`."""
 
     def trailers(self) -> Metadata:

@@ -14,6 +14,7 @@ from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently_server.app import serve
 from intently_server.bundle import Bundle
+from intently_server.drain import StopSignal
 from intently_server.engine.base import Engine
 from intently_server.settings import Settings
 from support.in_memory import InMemory, StartInMemory
@@ -169,7 +170,7 @@ async def test_a_server_that_is_stopped_before_it_starts_starts_no_engine(bundle
     async def engine(_settings: Settings, _bundle: Bundle) -> Engine:
         pytest.fail("the engine was started")
 
-    stop = asyncio.Event()
+    stop = StopSignal()
     stop.set()
     assert await serve(Settings(bundle=bundle_path, address="127.0.0.1:0"), engine, stop=stop) == 0
 
@@ -185,7 +186,7 @@ async def test_a_server_that_is_stopped_while_its_engine_starts_does_not_wait_fo
             given_up.set()
         raise AssertionError
 
-    stop = asyncio.Event()
+    stop = StopSignal()
     serving_ = asyncio.ensure_future(serve(Settings(bundle=bundle_path, address="127.0.0.1:0"), engine, stop=stop))
     await begun.wait()
     stop.set()

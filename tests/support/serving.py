@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2_grpc
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently.v1.model_service_pb2_grpc import ModelServiceStub
 from intently_server.app import EngineFactory, serve
+from intently_server.drain import StopSignal
 from intently_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ class Served:
     intents: "IntentServiceAsyncStub"
     models: "ModelServiceAsyncStub"
     health: Any
-    stop: asyncio.Event
+    stop: StopSignal
     exit_code: "asyncio.Future[int]"
 
 
 @contextlib.asynccontextmanager
-async def connected(address: str, stop: asyncio.Event, exit_code: "asyncio.Future[int]") -> AsyncIterator[Served]:
+async def connected(address: str, stop: StopSignal, exit_code: "asyncio.Future[int]") -> AsyncIterator[Served]:
     """Stubs for a server that is, or will be, at this address."""
     async with grpc.aio.insecure_channel(address, options=_LARGE) as channel:
         yield Served(
@@ -57,8 +58,8 @@ async def serving(bundle: Path, start_engine: EngineFactory, **settings: Any) ->
 
     With `address` among the settings it yields at once, while the server is still starting.
     """
-    stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
-    all_settings = Settings(**{"bundle": bundle, "address": "127.0.0.1:0", **settings})
+    stop, ready = StopSignal(), asyncio.get_running_loop().create_future()
+    all_settings = Settings(**{"bundle": bundle, "address": "127.0.0.1:0", "drain_delay": 0.0, **settings})
     task = asyncio.ensure_future(
         serve(all_settings, start_engine, on_ready=lambda address, _: ready.set_result(address), stop=stop)
     )

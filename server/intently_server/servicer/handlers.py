@@ -81,7 +81,7 @@ class Handlers:
     async def _guarded(self, name: str, context: Context, answer: Callable[[Call], Awaitable[Any]]) -> Any:
         """Runs a call, ends it with the status of whatever error it raises, and tells the observer."""
         arrived, metadata = self._clock(), context.invocation_metadata() or ()
-        observer = self._observer.call(name, metadata, context.peer())
+        observer = self._observer.call(name, metadata, context.peer(), arrived)
         with self._lifecycle.call():
             try:
                 result = await answer(

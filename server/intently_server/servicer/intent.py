@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.classifier import Classifier
@@ -12,7 +11,7 @@ from intently_server.lifecycle import Lifecycle
 from intently_server.servicer import convert
 from intently_server.servicer.call import Call
 from intently_server.servicer.status import rich_status
-from intently_server.servicer.stream import Answer, StreamLimits, StreamSession
+from intently_server.servicer.stream import Answer, StreamLimits, serve_stream
 from intently_server.types import Caller, Stages
 
 logger = logging.getLogger(__name__)
@@ -25,20 +24,12 @@ class IntentServicer:
         lifecycle: Says who answers now.
         max_batch_size: Requests in one batch at most.
         stream_limits: Bounds of a stream.
-        clock: Monotonic seconds.
     """
 
-    def __init__(
-        self,
-        lifecycle: Lifecycle,
-        max_batch_size: int,
-        stream_limits: StreamLimits,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, lifecycle: Lifecycle, max_batch_size: int, stream_limits: StreamLimits) -> None:
         self._lifecycle = lifecycle
         self._max_batch_size = max_batch_size
         self._stream_limits = stream_limits
-        self._clock = clock
 
     async def Classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:  # noqa: N802
         """Classifies one utterance."""
@@ -62,14 +53,10 @@ class IntentServicer:
         """Classifies utterances as they come."""
         classifier = self._lifecycle.classifier()
 
-        def classify(request: pb.ClassifyRequest, trim_context: bool) -> Awaitable[Answer]:
-            return self._answer_or_status(
-                classifier, request, call.caller, Stages(self._clock()), call, trim_context=trim_context
-            )
+        def classify(request: pb.ClassifyRequest, stages: Stages, trim_context: bool) -> Awaitable[Answer]:
+            return self._answer_or_status(classifier, request, call.caller, stages, call, trim_context=trim_context)
 
-        await StreamSession(classify, classifier, self._stream_limits, self._lifecycle).run(
-            messages, call.context.write
-        )
+        await serve_stream(messages, call.context.write, classify, classifier, self._stream_limits, self._lifecycle)
 
     async def _answer(
         self,
@@ -86,9 +73,9 @@ class IntentServicer:
             query = convert.query(request, trim_context=trim_context)
             classification = await classifier.classify(query, caller, stages)
         except BaseException as error:
-            call.observer.classified(stages, error)
+            call.observer.classified(request.text, stages, error)
             raise
-        call.observer.classified(stages, classification)
+        call.observer.classified(request.text, stages, classification)
         return convert.response(request.request_id, classification, classifier.model)
 
     async def _answer_or_status(

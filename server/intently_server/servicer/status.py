@@ -14,6 +14,9 @@ from intently_server.errors import (
     ModelNotFound,
     ModelNotServed,
     Overloaded,
+    PermissionDenied,
+    Superseded,
+    Unauthenticated,
     Unavailable,
 )
 from intently_server.observer import Metadata
@@ -29,6 +32,9 @@ STATUS_TABLE: tuple[tuple[type[IntentlyError], grpc.StatusCode], ...] = (
     (Unavailable, grpc.StatusCode.UNAVAILABLE),
     (DeadlineUnmeetable, grpc.StatusCode.DEADLINE_EXCEEDED),
     (ItemCancelled, grpc.StatusCode.CANCELLED),
+    (Superseded, grpc.StatusCode.ABORTED),
+    (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
+    (PermissionDenied, grpc.StatusCode.PERMISSION_DENIED),
     (InternalFault, grpc.StatusCode.INTERNAL),
 )
 

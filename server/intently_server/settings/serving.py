@@ -12,9 +12,7 @@ class ServingSettings(BaseModel):
     bundle: Annotated[Path, Field(description="Folder of the bundle to serve.")]
     address: Annotated[
         str,
-        Field(
-            description="HOST:PORT to listen on, without TLS; port 0 takes a free one. Loopback unless told otherwise."
-        ),
+        Field(description="HOST:PORT to listen on; port 0 takes a free one. Loopback unless told otherwise."),
     ] = "127.0.0.1:50051"
     model_label: Annotated[
         list[str], Field(description="A label by which callers may select this model, such as stable; may be repeated.")

@@ -25,7 +25,11 @@ SAMPLES = {
     "max_priority": "low",
     "default_top_k": "3",
     "min_ping_interval": "2.5",
+    "stream_max_age": "60",
+    "drain_delay": "1.5",
     "drain_timeout": "0",
+    "token_file": "tokens",
+    "tls_reload_interval": "1.5",
     "dtype": "float32",
     "max_batched_tokens": "512",
     "max_sequences": "16",
@@ -35,7 +39,10 @@ SAMPLES = {
     "log_level": "DEBUG",
     "engine_log_level": "ERROR",
 }
-SPECIAL = {"model_label", "reflection", "enforce_eager"}  # a list and two switches, tested below
+SWITCHES = ("reflection", "model_service", "allow_plaintext_tokens", "enforce_eager")
+TLS = ("--tls-certificate", "c.pem", "--tls-key", "k.pem")
+TOGETHER = {"tls_certificate", "tls_key", "tls_client_ca", "allow_identity"}  # they need each other
+SPECIAL = {"model_label", *SWITCHES, *TOGETHER}  # tested below
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +85,7 @@ def test_flag_and_environment_agree(name: str, monkeypatch: pytest.MonkeyPatch) 
     assert getattr(by_flag, name) != Settings.model_fields[name].default
 
 
-@pytest.mark.parametrize("name", ["reflection", "enforce_eager"])
+@pytest.mark.parametrize("name", SWITCHES)
 @pytest.mark.parametrize("value", [True, False])
 def test_switches(name: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     by_flag = read_settings(["--bundle", "b", flag(name) if value else flag(f"no_{name}")])
@@ -94,6 +101,21 @@ def test_a_list_is_a_repeated_flag_and_json_in_the_environment(monkeypatch: pyte
 
     assert read_settings(["--bundle", "b"]) == by_flag
     assert by_flag.model_label == ["stable", "blue"]
+
+
+def test_all_of_tls_by_flag_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    identities = ["spiffe://example.org/Caller", "dns:Caller.example.org"]
+    repeated = [part for identity in identities for part in ("--allow-identity", identity)]
+    by_flag = read_settings(["--bundle", "b", *TLS, "--tls-client-ca", "ca.pem", *repeated])
+    monkeypatch.setenv("INTENTLY_TLS_CERTIFICATE", "c.pem")
+    monkeypatch.setenv("INTENTLY_TLS_KEY", "k.pem")
+    monkeypatch.setenv("INTENTLY_TLS_CLIENT_CA", "ca.pem")
+    monkeypatch.setenv("INTENTLY_ALLOW_IDENTITY", json.dumps(identities))
+
+    assert read_settings(["--bundle", "b"]) == by_flag
+    assert (by_flag.tls_certificate, by_flag.tls_key) == (Path("c.pem"), Path("k.pem"))
+    assert by_flag.tls_client_ca == Path("ca.pem")
+    assert by_flag.allow_identity == ["spiffe://example.org/Caller", "dns:caller.example.org"]
 
 
 def test_a_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +149,14 @@ def test_an_unknown_flag_ends_with_2(stray: list[str], capsys: pytest.CaptureFix
         (["--bundle", "b", "--gpu-memory-utilization", "1.5"], "--gpu-memory-utilization"),
         (["--bundle", "b", "--drain-timeout", "-1"], "--drain-timeout"),
         (["--bundle", "b", "--dtype", "int4"], "--dtype"),
+        (["--bundle", "b", "--tls-reload-interval", "0"], "--tls-reload-interval"),
+        (["--bundle", "b", "--tls-certificate", "c"], "--tls-key: this and --tls-certificate need each other"),
+        (["--bundle", "b", "--tls-key", "k"], "--tls-key: this and --tls-certificate need each other"),
+        (["--bundle", "b", "--tls-client-ca", "a"], "--tls-client-ca: needs --tls-certificate"),
+        (["--bundle", "b", *TLS, "--allow-identity", "dns:a"], "--allow-identity: needs --tls-client-ca"),
+        (["--bundle", "b", *TLS, "--tls-client-ca", "a", "--allow-identity", "a.example"], "--allow-identity-0: must"),
+        (["--bundle", "b", *TLS, "--tls-client-ca", "a", "--allow-identity", "dns:"], "--allow-identity-0: must"),
+        (["--bundle", "b", *TLS, "--tls-client-ca", "a", "--allow-identity", "spiffe:x"], "--allow-identity-0: must"),
     ],
 )
 def test_what_is_missing_or_out_of_range_is_named(

@@ -1,0 +1,54 @@
+"""Lets calls through that carry a bearer token of the token file."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from intently_server.errors import InvalidToken, MissingToken
+from intently_server.observer import Metadata, Observer
+from intently_server.security.refusal import exempt, refusing
+from intently_server.security.reloading import Reloading
+from intently_server.security.tokens import Tokens
+
+_SCHEME = "bearer "
+
+
+class BearerTokens(grpc.aio.ServerInterceptor):
+    """Asks every call, and every stream as it opens, for a token: metadata `authorization: Bearer TOKEN`.
+
+    Args:
+        tokens: Those that are good at the moment.
+        observer: Told of calls that are refused.
+    """
+
+    def __init__(self, tokens: Reloading[Tokens], observer: Observer) -> None:
+        self._tokens = tokens
+        self._observer = observer
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """See grpc.aio."""
+        method = handler_call_details.method
+        if not exempt(method):
+            try:
+                self._check(handler_call_details.invocation_metadata or ())
+            except MissingToken as error:
+                return refusing(method, self._observer, error, (("www-authenticate", "Bearer"),))
+            except InvalidToken as error:
+                challenge = (("www-authenticate", 'Bearer error="invalid_token"'),)  # RFC 6750, section 3.1
+                return refusing(method, self._observer, error, challenge)
+        return await continuation(handler_call_details)
+
+    def _check(self, metadata: Metadata) -> None:
+        sent = [str(value) for key, value in metadata if key == "authorization"]
+        if not sent:
+            raise MissingToken("this server wants the metadata authorization: Bearer TOKEN")
+        credentials = sent[0]
+        if len(sent) > 1 or not credentials.lower().startswith(_SCHEME):
+            raise InvalidToken("the metadata authorization must be one value: Bearer TOKEN")
+        if self._tokens.current.name_of(credentials[len(_SCHEME) :].strip()) is None:
+            raise InvalidToken("the token is not one that this server knows, or no longer")
