@@ -2,13 +2,14 @@
 
 import argparse
 import asyncio
-import math
-import re
 import sys
 from pathlib import Path
 
+from intently.answers import Priority
+from intently.bench.arguments import metadatum, natural, positive, positive_seconds, rate, seconds
 from intently.bench.plan import Arrivals, Plan, Shape
 from intently.bench.utterances import made, read
+from intently.client import PRIORITY_METADATA
 
 DONE, FAILED, USAGE, LIMITED = 0, 1, 2, 3
 DESCRIPTION = """\
@@ -25,46 +26,6 @@ lag, or of the event loop's, is over 1 ms and over 10 % of the median latency; o
 
 Exit codes: 0 done; 1 a threshold failed, nothing was answered, items of streams were lost, or a process died; 2 wrong
 usage; 3 the generator was the bottleneck (unless --allow-limited)."""
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
-_PRIORITIES = ("high", "normal", "low")
-
-
-def seconds(value: str) -> float:
-    """A time such as 82ms, 1.5s or 2m, in seconds; a bare number is seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(us|ms|s|m|h|)", value.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{value!r} is no time such as 250us, 82ms, 1.5s or 2m")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def _positive_seconds(value: str) -> float:
-    time_s = seconds(value)
-    if not time_s:
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return time_s
-
-
-def _positive(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not int(value):
-        raise argparse.ArgumentTypeError(f"{value!r} is no whole number above 0")
-    return int(value)
-
-
-def _rate(value: str) -> float:
-    try:
-        rate = float(value)
-    except ValueError:
-        rate = math.nan
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"{value!r} is no rate above 0")
-    return rate
-
-
-def _metadatum(value: str) -> tuple[str, str]:
-    key, equals, text = value.partition("=")
-    if not equals or not re.fullmatch(r"[a-zA-Z0-9_.-]+", key) or key.lower().startswith("grpc-"):
-        raise argparse.ArgumentTypeError("must be KEY=VALUE, with a KEY that gRPC allows")
-    return key.lower(), text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_load(group: "argparse._ArgumentGroup") -> None:
     loop = group.add_mutually_exclusive_group()
-    loop.add_argument("--rate", type=_rate, metavar="R", help="open loop: sends a second, over all processes")
+    loop.add_argument("--rate", type=rate, metavar="R", help="open loop: sends a second, over all processes")
     loop.add_argument(
         "--concurrency",
-        type=_positive,
+        type=positive,
         default=8,
         metavar="C",
         help="closed loop: calls under way, over all processes; with --shape stream, items in flight on each stream "
@@ -96,17 +57,17 @@ def _add_load(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument(
         "--max-outstanding",
-        type=_positive,
+        type=positive,
         default=4096,
         metavar="N",
         help="open loop: sends of a process unanswered at once; more wait, which is told (default: %(default)s)",
     )
-    group.add_argument("--duration", type=_positive_seconds, metavar="S", help="how long to measure (default: 10s)")
-    group.add_argument("--requests", type=_positive, metavar="N", help="how many sends to measure; or the duration")
+    group.add_argument("--duration", type=positive_seconds, metavar="S", help="how long to measure (default: 10s)")
+    group.add_argument("--requests", type=positive, metavar="N", help="how many sends to measure; or the duration")
     group.add_argument("--warm-up", type=seconds, default=0.0, metavar="S", help="first, without measuring")
-    group.add_argument("--processes", type=_positive, default=1, metavar="N", help="(default: %(default)s)")
+    group.add_argument("--processes", type=positive, default=1, metavar="N", help="(default: %(default)s)")
     group.add_argument(
-        "--connections", type=_positive, default=1, metavar="N", help="of each process (default: %(default)s)"
+        "--connections", type=positive, default=1, metavar="N", help="of each process (default: %(default)s)"
     )
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of arrivals and utterances")
 
@@ -119,10 +80,10 @@ def _add_work(group: "argparse._ArgumentGroup") -> None:
         help="single calls, batches, or items on long-lived streams (default: %(default)s)",
     )
     group.add_argument(
-        "--batch-size", type=_positive, default=16, metavar="N", help="utterances of a batch (default: %(default)s)"
+        "--batch-size", type=positive, default=16, metavar="N", help="utterances of a batch (default: %(default)s)"
     )
     group.add_argument(
-        "--streams", type=_positive, default=1, metavar="K", help="over all processes (default: %(default)s)"
+        "--streams", type=positive, default=1, metavar="K", help="over all processes (default: %(default)s)"
     )
     group.add_argument("--ordered", action="store_true", help="streams answer in order")
     group.add_argument(
@@ -133,15 +94,17 @@ def _add_work(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument(
         "--timeout",
-        type=_positive_seconds,
+        type=positive_seconds,
         default=10.0,
         metavar="S",
         help="deadline of each call; for streams, how long the last answers are waited for (default: %(default)s)",
     )
-    group.add_argument("--priority", choices=_PRIORITIES, help="sent as metadata x-intently-priority")
+    group.add_argument(
+        "--priority", choices=[each.value for each in Priority], help=f"sent as metadata {PRIORITY_METADATA}"
+    )
     group.add_argument(
         "--metadata",
-        type=_metadatum,
+        type=metadatum,
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -158,8 +121,8 @@ def _add_outcome(group: "argparse._ArgumentGroup") -> None:
         default="auto",
         help="a table or a line each second on stderr; auto is a table on a terminal, else off (default: %(default)s)",
     )
-    group.add_argument("--max-p99", type=_positive_seconds, metavar="S", help="exit with 1 if p99 is over it")
-    group.add_argument("--max-errors", type=int, metavar="N", help="exit with 1 if more utterances failed")
+    group.add_argument("--max-p99", type=positive_seconds, metavar="S", help="exit with 1 if p99 is over it")
+    group.add_argument("--max-errors", type=natural, metavar="N", help="exit with 1 if more utterances failed")
     group.add_argument("--allow-limited", action="store_true", help="exit with 0 though the generator was the limit")
 
 
@@ -193,7 +156,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if options.rate is None and shape is not Shape.STREAM and options.concurrency < processes:
         raise ValueError(f"a concurrency of {options.concurrency} is too low for {processes} processes")
     duration_s = 10.0 if options.duration is None and options.requests is None else options.duration
-    priority = [] if options.priority is None else [("x-intently-priority", options.priority)]
+    priority = [] if options.priority is None else [(PRIORITY_METADATA, options.priority)]
     return Plan(
         address=options.address,
         utterances=made(options.seed) if options.utterances is None else read(options.utterances),

@@ -16,9 +16,12 @@ def poisson(rate: float, start: float, seed: int) -> Iterator[float]:
         yield due
 
 
-def constant(rate: float, start: float) -> Iterator[float]:
-    """Endless times, 1 / `rate` seconds apart, the first at `start`. Rounding does not add up."""
-    return (start + number / rate for number in itertools.count())
+def constant(rate: float, start: float, first: int = 0, step: int = 1) -> Iterator[float]:
+    """Of the endless times 1 / `rate` seconds apart from `start`: the `first`, counted from 0, and each `step`th after.
+
+    Rounding does not add up.
+    """
+    return (start + number / rate for number in itertools.count(first, step))
 
 
 def due_times(plan: Plan, share: Share, start: float) -> Iterator[float]:
@@ -33,11 +36,10 @@ def due_times(plan: Plan, share: Share, start: float) -> Iterator[float]:
     """
     if plan.rate is None:
         raise ValueError("a closed loop has no schedule")
-    rate = plan.rate / plan.processes
     if plan.arrivals is Arrivals.POISSON:
-        times = poisson(rate, start, seed=plan.seed * 1_000_003 + share.index)
+        times = poisson(plan.rate / plan.processes, start, seed=plan.seed * 1_000_003 + share.index)
     else:
-        times = constant(rate, start + share.index / plan.rate)
+        times = constant(plan.rate, start, first=share.index, step=plan.processes)
     record_from = start + plan.warm_up_s
     end = None if plan.duration_s is None else record_from + plan.duration_s
     return bounded(times, record_from, end, share.requests)

@@ -1,0 +1,102 @@
+"""The load generator's word on itself: each sign that it was the limit is told, and nothing else is."""
+
+from collections.abc import Callable
+
+import pytest
+
+from intently.bench.fleet import ProcessRecord
+from intently.bench.histogram import Histogram
+from intently.bench.recorder import Interval, Phase
+from intently.bench.result import Result, add_up
+from intently.bench.tally import Answer, Tally
+from intently.bench.verdict import judge
+
+OK = Answer(ok=True, items=((("OK", ""), 1),))
+
+
+def window(
+    *,
+    latency_s: float = 0.02,
+    lag_s: float = 0.0001,
+    loop_lag_s: float = 0.0001,
+    cpu_s: float = 0.5,
+    held_back: int = 0,
+    phase: Phase = Phase.WINDOW,
+) -> Interval:
+    """A second of one process, with a hundred sends."""
+    measured, loop_lag = Tally(sent=100, held_back=held_back), Histogram()
+    for _ in range(100):
+        measured.count(OK, latency_s)
+        measured.lag.record(lag_s)
+        loop_lag.record(loop_lag_s)
+    return Interval(0, phase, 1.0, cpu_s, cpu_s, 0, 0, Tally(), measured, loop_lag)
+
+
+def result_of(*intervals: Interval, unsent: int = 0) -> Result:
+    ending = {"unsent": unsent, "unfinished": 0, "lost": 0, "answered_twice": 0}
+    return add_up(
+        [ProcessRecord(f"process {n + 1}", n, [each], ending if n == 0 else None) for n, each in enumerate(intervals)]
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        window,
+        lambda: window(cpu_s=0.89),
+        lambda: window(lag_s=0.0009),
+        lambda: window(latency_s=0.5, lag_s=0.045, loop_lag_s=0.045),  # under a tenth of the median
+        lambda: window(cpu_s=5.0, loop_lag_s=1.0, phase=Phase.WARM_UP),  # before the window
+    ],
+)
+def test_a_generator_with_time_to_spare_is_not_blamed(make: Callable[[], Interval]) -> None:
+    verdict = judge(result_of(make(), make()))
+    assert not verdict.limited_by_generator
+    assert verdict.reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: window(cpu_s=0.95), "process 2 used 95% of a core"),
+        (lambda: window(lag_s=0.005), "sends began late: p99 5.0 ms, over 2.0 ms"),
+        (lambda: window(loop_lag_s=0.005), "the event loop was late: p99 5.0 ms, over 2.0 ms"),
+        (lambda: window(held_back=3), "3 sends waited for a place; raise --max-outstanding"),
+    ],
+)
+def test_each_limit_of_the_generator_is_told(make: Callable[[], Interval], reason: str) -> None:
+    verdict = judge(result_of(window(), make()))
+    assert verdict.limited_by_generator
+    assert [each for each in verdict.reasons if each.startswith(reason)]
+    assert len(verdict.reasons) == 1
+
+
+def test_sends_that_never_began_are_told() -> None:
+    assert judge(result_of(window(), unsent=4)).reasons == ("4 sends that were due never began",)
+
+
+def test_a_run_that_measured_nothing_has_no_verdict() -> None:
+    assert not judge(add_up([ProcessRecord("process 1", 1, fault="no server answers")])).limited_by_generator
+
+
+def test_rates_are_over_the_window_and_counts_over_all() -> None:
+    result = result_of(window(), window(phase=Phase.AFTER))
+    assert result.total.sent == 200
+    assert (result.window_s, result.sent_per_s, result.answered_per_s) == (1.0, 100.0, 100.0)
+    assert [each.phase for each in result.series] == [Phase.WINDOW, Phase.AFTER]
+    assert [each.cpu for each in result.processes] == [0.5, 0.0]
+
+
+def test_answers_to_the_warm_up_that_come_in_the_window_are_goodput_and_nothing_else() -> None:
+    second = window()
+    second.warm_up.count(OK, 3.0)
+    result = result_of(second)
+    assert result.answered_per_s == 101.0
+    assert result.total.answered == 100
+    assert result.total.latency.most < 1.0
+
+
+def test_a_process_that_died_is_named() -> None:
+    result = add_up([ProcessRecord("process 1", 1, [window()], fault="was killed by signal 9")])
+    assert result.faults == ["process 1: was killed by signal 9"]
+    assert result.total.sent == 100
