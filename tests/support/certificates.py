@@ -14,7 +14,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
 SERVER_NAME = "localhost"
@@ -49,7 +49,7 @@ def issue_spiffe(authority: trustme.CA, *identities: str, names: tuple[str, ...]
     """A certificate of these URIs and DNS names, as SPIFFE workloads have one; good for a day."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
     signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
-    assert isinstance(signer, CertificateIssuerPrivateKeyTypes)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
     issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
     alternatives: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity) for identity in identities]
     alternatives.extend(x509.DNSName(name) for name in names)
@@ -67,7 +67,7 @@ def issue_spiffe(authority: trustme.CA, *identities: str, names: tuple[str, ...]
     return KeyPair(pem_of(key), certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def pem_of(key: CertificateIssuerPrivateKeyTypes, password: bytes | None = None) -> bytes:
+def pem_of(key: PrivateKeyTypes, password: bytes | None = None) -> bytes:
     """A private key in PEM, encrypted if there is a password."""
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if password:

@@ -15,6 +15,7 @@ from support.stream_caller import StreamCaller
 
 _CALL_TIMEOUT_S = 20.0
 _PAUSE_S = 0.001  # leaves the loop to others
+_KINDS = ("unary", "connection", "item")
 
 
 class RotationLoad:
@@ -53,6 +54,11 @@ class RotationLoad:
             finally:
                 self._over.set()
                 await asyncio.gather(*tasks)
+
+    async def wait_more_than(self, before: Counter[str]) -> None:
+        """Returns once more of each kind was answered than `before`; a test's own timeout bounds the wait."""
+        while not all(self.answered[kind] > before[kind] for kind in _KINDS):  # noqa: ASYNC110  # polled, so that counting stays simple
+            await asyncio.sleep(_PAUSE_S)
 
     async def _repeat(self, kind: str, call: Callable[[], Awaitable[None]]) -> None:
         while not self._over.is_set():
