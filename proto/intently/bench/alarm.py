@@ -70,3 +70,9 @@ class Alarm:
             with contextlib.suppress(BlockingIOError):  # set anew between the ring and this call
                 os.read(self._file, 8)
                 self._ring()
+
+
+async def sleep_until(when: float) -> None:
+    """Sleeps until `time.monotonic` says `when`: a little longer, never less, as uvloop's own timers may."""
+    while (early := when - time.monotonic()) > 0:  # noqa: ASYNC110  # it is time that is waited for
+        await asyncio.sleep(early)

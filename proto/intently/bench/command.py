@@ -69,6 +69,13 @@ def _add_load(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--connections", type=positive, default=1, metavar="N", help="of each process (default: %(default)s)"
     )
+    group.add_argument(
+        "--wait",
+        type=positive_seconds,
+        default=5.0,
+        metavar="S",
+        help="how long to wait for the server to be there (default: %(default)s)",
+    )
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of arrivals and utterances")
 
 
@@ -175,6 +182,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         duration_s=duration_s,
         requests=options.requests,
         timeout_s=options.timeout,
+        wait_s=options.wait,
         metadata=(*options.metadata, *priority),
         seed=options.seed,
     )

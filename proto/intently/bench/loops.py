@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from intently.bench.alarm import Alarm
+from intently.bench.alarm import Alarm, sleep_until
 from intently.bench.pacer import Pacer
 from intently.bench.plan import Plan, Shape, Share
 from intently.bench.recorder import Recorder
@@ -142,7 +142,7 @@ class ClosedLoop:
         return 0, unfinished
 
     async def _repeat(self, start: float, number: int) -> None:
-        await asyncio.sleep(start - time.monotonic())
+        await sleep_until(start)
         while not self._stopped:
             begun = time.monotonic()
             if self._left is not None and begun >= self._record_from:

@@ -1,10 +1,11 @@
 """Measures one process from inside: cuts its counts into seconds, and asks how busy and how late it is."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
-from intently.bench.alarm import Alarm
+from intently.bench.alarm import Alarm, sleep_until
 from intently.bench.histogram import Histogram
 from intently.bench.loops import Loop
 from intently.bench.recorder import Interval, Phase, Recorder
@@ -69,17 +70,16 @@ class Meter:
     async def run(self) -> None:
         """Cuts at the full seconds before and after the warm-up's end, until cancelled."""
         while True:
-            since = time.monotonic() - self._record_from
-            await asyncio.sleep(1.0 - since % 1.0)
-            if self._end is None or self.window_closed or time.monotonic() < self._end - _SHORT_S:
-                self.cut()  # else the end of the window cuts
+            at = self._record_from + math.floor(self._mark[0] - self._record_from + 1.001)
+            await sleep_until(at)
+            if self._end is not None and not self.window_closed and at > self._end - _SHORT_S:
+                await asyncio.sleep(_SHORT_S)  # meanwhile the end of the window cuts
+            else:
+                self.cut(at)
 
-    def cut(self) -> None:
-        """Ends an interval; one that runs into the end of the window ends there, though this is called later."""
+    def cut(self, now: float) -> None:
+        """Ends an interval at `now`, which may be a little past."""
         began, cpu, loop_cpu = self._mark
-        now = time.monotonic()
-        if self._end is not None and began < self._end < now:
-            now = self._end
         cpu_now, loop_cpu_now = time.process_time(), time.thread_time()
         self._mark = now, cpu_now, loop_cpu_now
         warm_up, measured = self._recorder.take()
@@ -100,5 +100,5 @@ class Meter:
 
     def close(self) -> None:
         """Ends the last interval, and its probe."""
-        self.cut()
+        self.cut(time.monotonic())
         self._probe.close()

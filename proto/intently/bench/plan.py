@@ -43,6 +43,7 @@ class Plan:
         duration_s: Seconds that are recorded; None for as long as `requests` takes.
         requests: Sends that are recorded; None for as many as the duration holds.
         timeout_s: Deadline of each call; of an item of a stream, how long its answer is waited for at the end.
+        wait_s: How long to wait for a server to connect to.
         metadata: Sent with each call.
         seed: Of the arrivals and of the order of utterances.
         utterances: What is said.
@@ -66,6 +67,7 @@ class Plan:
     duration_s: float | None = 10.0
     requests: int | None = None
     timeout_s: float = 10.0
+    wait_s: float = 5.0
     metadata: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
     seed: int = 0
 

@@ -102,7 +102,7 @@ async def _generate(plan: Plan, share: Share, traffic: Traffic, parent: Parent, 
         return_when=asyncio.FIRST_COMPLETED,
     )
     loop.stop()
-    meter.cut()
+    meter.cut(time.monotonic() if end is None else min(end, time.monotonic()))
     meter.window_closed = True
     if not stop.done():
         patience = plan.timeout_s + STOPPED_WAIT_S

@@ -91,11 +91,11 @@ def add_up(records: Sequence[ProcessRecord]) -> Result:
         loop_lag.add(interval.loop_lag)
     window_s = max((sum(each.wall_s for each in window) for window in windows), default=0.0)
     answered = sum(each.warm_up.answered + each.measured.answered for window in windows for each in window)
-    sent = sum(each.measured.sent for window in windows for each in window)
+    after = sum(each.measured.sent for record in records for each in record.intervals if each.phase is Phase.AFTER)
     return Result(
         total=total,
         window_s=window_s,
-        sent_per_s=sent / window_s if window_s else 0.0,
+        sent_per_s=(total.sent - after) / window_s if window_s else 0.0,
         answered_per_s=answered / window_s if window_s else 0.0,
         loop_lag=loop_lag,
         series=merge_seconds(records),

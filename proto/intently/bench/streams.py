@@ -56,7 +56,7 @@ class Streams:
 
     async def open(self) -> None:
         """See `Traffic`."""
-        await connect(self._channels)
+        await connect(self._channels, self._plan.wait_s)
         await asyncio.gather(*(stream.open() for stream in self._streams))
         self._readers = [asyncio.ensure_future(self._read(number)) for number in range(len(self._streams))]
 

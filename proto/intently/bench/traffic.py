@@ -14,7 +14,6 @@ from intently.bench.tally import OK, Answer
 from intently.errors import from_rpc_error, from_status
 from intently.v1 import intent_service_pb2 as pb
 
-CONNECT_WITHIN_S = 10.0
 LOOK_INTO_EVERY = 16  # of the answers to unary calls: the others are not decoded
 _DISTINCT_BATCHES = 64
 _SERVICE = "/intently.v1.IntentService/"
@@ -56,13 +55,13 @@ def open_channel(plan: Plan) -> grpc.aio.Channel:
     )
 
 
-async def connect(channels: list[grpc.aio.Channel]) -> None:
+async def connect(channels: list[grpc.aio.Channel], wait_s: float) -> None:
     """Waits until all are connected.
 
     Raises:
-        TimeoutError: if one is not within 10 seconds.
+        TimeoutError: if one is not within `wait_s` seconds.
     """
-    async with asyncio.timeout(CONNECT_WITHIN_S):
+    async with asyncio.timeout(wait_s):
         await asyncio.gather(*(channel.channel_ready() for channel in channels))
 
 
@@ -86,7 +85,7 @@ class Calls:
 
     async def open(self) -> None:
         """See `Traffic`."""
-        await connect(self._channels)
+        await connect(self._channels, self._plan.wait_s)
 
     async def call(self, number: int) -> Answer:
         """See `Traffic`."""
