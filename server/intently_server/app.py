@@ -76,7 +76,14 @@ async def serve(
     admission = Admission(
         Bounds(settings.max_in_flight, settings.max_queued_tokens, settings.max_running, settings.max_wait)
     )
-    parts = _Parts(settings, bundle, Lifecycle(), Health(), _query_limits(settings, bundle), admission)
+    parts = _Parts(
+        settings,
+        bundle,
+        Lifecycle(),
+        Health(model_service=settings.model_service),
+        _query_limits(settings, bundle),
+        admission,
+    )
     await parts.health.starting()
     server, address = listen(settings, bundle, parts.limits, parts.lifecycle, parts.health, Unobserved(), security)
     await server.start()

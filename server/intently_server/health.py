@@ -4,13 +4,19 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
 LIVENESS = ""
-READINESS = ("intently.v1.IntentService", "intently.v1.ModelService")
+INTENT_SERVICE = "intently.v1.IntentService"
+MODEL_SERVICE = "intently.v1.ModelService"
 
 
 class Health:
-    """Answers health checks: "" is whether this process lives, the services' names whether they can be called."""
+    """Answers health checks: "" is whether this process lives, the services' names whether they can be called.
 
-    def __init__(self) -> None:
+    Args:
+        model_service: Whether ModelService is served; health knows no service that is not.
+    """
+
+    def __init__(self, *, model_service: bool = True) -> None:
+        self._services = (INTENT_SERVICE, MODEL_SERVICE) if model_service else (INTENT_SERVICE,)
         self.servicer = health_aio.HealthServicer()
 
     async def starting(self) -> None:
@@ -31,7 +37,7 @@ class Health:
 
     async def _set(self, *, live: bool, ready: bool) -> None:
         await self.servicer.set(LIVENESS, _status(live))
-        for service in READINESS:
+        for service in self._services:
             await self.servicer.set(service, _status(ready))
 
 
