@@ -1,0 +1,201 @@
+"""Offers a server up to five times what it can answer, and tells what became of goodput and latency.
+
+    python tests/bench/overload.py [--real-engine | --address HOST:PORT] [--seconds 8] [--greedy]
+
+Without either it starts a server with an engine in memory, whose capacity is --batch prompts every --step-ms. Flags that
+it does not know go to the server. Prints JSON; exits with 1 if the verdict is not good.
+"""
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from intently_server.settings import Settings
+from support.in_memory_server import in_memory_server
+from support.load import Load, Measured, generate
+from support.paced_engine import Pace
+from support.paths import BUNDLE
+from support.server_process import running_server
+
+MULTIPLES = (0.5, 1.0, 2.0, 5.0)
+LEAST_GOODPUT = 0.9  # of its peak, at the greatest multiple
+CONCURRENCIES = (8, 16, 32, 64, 128)
+FLAT = 1.05  # more goodput than that must come of twice the concurrency, or the server is saturated
+GREEDY, MODEST = 5.0, 0.1
+
+
+@dataclass(slots=True)
+class Memory:
+    """Resident memory of a process and those below it, sampled."""
+
+    pid: int | None
+    samples: list[int] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def sampled(self) -> Iterator[None]:
+        """Takes a sample twice a second until the block ends."""
+        over = threading.Event()
+        sampler = threading.Thread(target=self._sample, args=(over,))
+        sampler.start()
+        try:
+            yield
+        finally:
+            over.set()
+            sampler.join()
+
+    def brief(self) -> dict[str, float]:
+        """First, greatest and last, in MiB."""
+        if not self.samples:
+            return {}
+        first, most, last = self.samples[0], max(self.samples), self.samples[-1]
+        return {"first": round(first / 2**20, 1), "most": round(most / 2**20, 1), "last": round(last / 2**20, 1)}
+
+    def _sample(self, over: threading.Event) -> None:
+        while self.pid is not None and not over.wait(0.5):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                server = psutil.Process(self.pid)
+                tree = [server, *server.children(recursive=True)]
+                self.samples.append(sum(process.memory_info().rss for process in tree))
+
+
+def main() -> int:
+    """Runs it; returns the exit code."""
+    options = _options()
+    with tempfile.TemporaryDirectory() as folder, _server(options, Path(folder)) as (address, pid):
+        memory = Memory(pid)
+        with memory.sampled():
+            report = _greedy(address, options) if options.greedy else _overload(address, options)
+    report |= {"max_wait_s": options.max_wait, "rss_mib": memory.brief()}
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    return 0 if report["good"] else 1
+
+
+def _overload(address: str, options: argparse.Namespace) -> dict[str, Any]:
+    saturated = _saturate(address, options)
+    rate = max(each.goodput for each in saturated.values())
+    runs = {}
+    for multiple in MULTIPLES:
+        runs[multiple] = _open_loop(address, multiple * rate, options).result()
+        _tell(f"{multiple:g} x", runs[multiple])
+    peak = max(rate, *(each.goodput for each in runs.values()))
+    worst = runs[MULTIPLES[-1]]
+    verdict = {
+        "goodput_kept": worst.goodput >= LEAST_GOODPUT * peak,
+        "p99_within_max_wait": all(each.p99 <= options.max_wait for each in runs.values()),
+        "nothing_but_refused": all(_refusals_only(each) for each in runs.values()),
+    }
+    return {
+        "rate": round(rate, 1),
+        "peak_goodput": round(peak, 1),
+        "goodput_share_at_most_load": round(worst.goodput / peak, 3),
+        "closed_loop": {str(concurrency): each.brief() for concurrency, each in saturated.items()},
+        "open_loop": {f"{multiple:g}x": each.brief() for multiple, each in runs.items()},
+        "verdict": verdict,
+        "good": all(verdict.values()),
+    }
+
+
+def _greedy(address: str, options: argparse.Namespace) -> dict[str, Any]:
+    """A connection that asks for five times what there is, beside one that asks for a tenth of it."""
+    rate = max(each.goodput for each in _saturate(address, options).values())
+    options.connections = 1
+    alone = _open_loop(address, MODEST * rate, options).result()
+    _tell("modest, alone", alone)
+    greedy = _open_loop(address, GREEDY * rate, options, "--warm-up", "3s")
+    modest = _open_loop(address, MODEST * rate, options, "--warm-up", "3s")
+    together = {"greedy": greedy.result(), "modest": modest.result()}
+    for name, each in together.items():
+        _tell(name, each)
+    verdict = {
+        "modest_is_answered": together["modest"].refused_share <= 0.01,
+        "modest_within_max_wait": together["modest"].p99 <= options.max_wait,
+    }
+    return {
+        "rate": round(rate, 1),
+        "modest_alone": alone.brief(),
+        **{name: each.brief() | {"refused_share": round(each.refused_share, 4)} for name, each in together.items()},
+        "verdict": verdict,
+        "good": all(verdict.values()),
+    }
+
+
+def _saturate(address: str, options: argparse.Namespace) -> dict[int, Measured]:
+    """Closed loops of growing concurrency, until more of it brings no more."""
+    runs: dict[int, Measured] = {}
+    best = 0.0
+    for concurrency in CONCURRENCIES:
+        flags = ("--concurrency", str(concurrency), "--timeout", "10s", "--warm-up", "1s")
+        runs[concurrency] = generate(address, max(3.0, options.seconds / 2), *flags)
+        _tell(f"closed loop of {concurrency}", runs[concurrency])
+        if runs[concurrency].goodput < FLAT * best:
+            break
+        best = runs[concurrency].goodput
+    return runs
+
+
+def _open_loop(address: str, rate: float, options: argparse.Namespace, *flags: str) -> Load:
+    common = ("--rate", f"{rate:.1f}", "--timeout", f"{options.deadline}s", "--connections", str(options.connections))
+    return Load(address, options.seconds, (*common, "--warm-up", "2s", "--seed", str(options.seed), *flags))
+
+
+def _refusals_only(run: Measured) -> bool:
+    """Whether what was not answered was refused for want of room, or of time."""
+    return all(
+        status in {"OK", "DEADLINE_EXCEEDED"} or status.startswith(("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED "))
+        for status in run.by_status
+    )
+
+
+@contextlib.contextmanager
+def _server(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, int | None]]:
+    """The server's address and, if it runs here, its process."""
+    flags = ("--max-wait", str(options.max_wait), *options.server_flags)
+    if options.address:
+        yield options.address, None
+    elif options.real_engine:
+        with running_server(options.bundle, folder, *flags) as real:
+            yield real.address, real.process.pid
+    else:
+        pace = Pace(options.step_ms / 1e3, options.batch)
+        with in_memory_server(folder, *flags, pace=pace, bundle=options.bundle) as server:
+            yield server.address, server.process.pid
+            for line in server.errors_logged():
+                sys.stderr.write(f"logged: {line}\n")
+
+
+def _tell(name: str, run: Measured) -> None:
+    sys.stderr.write(f"{name}: {json.dumps(run.brief())}\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--address", help="HOST:PORT of a server that runs; tell its --max-wait too")
+    where.add_argument("--real-engine", action="store_true", help="start a server with vLLM")
+    parser.add_argument("--bundle", type=Path, default=BUNDLE)
+    parser.add_argument("--step-ms", type=float, default=20.0, help="of the engine in memory (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=8, help="prompts of a step (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each run (default: %(default)s)")
+    parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--deadline", type=float, default=2.0, help="of each call, in seconds (default: %(default)s)")
+    parser.add_argument("--max-wait", type=float, default=Settings.model_fields["max_wait"].default)
+    parser.add_argument("--greedy", action="store_true", help="a greedy connection beside a modest one")
+    parser.add_argument("--seed", type=int, default=0)
+    options, server_flags = parser.parse_known_args()
+    options.server_flags = server_flags
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Runs `intently bench` as people do, and reads what it measured."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_EXTRA_S = 90.0  # for its processes to start and its last calls to end
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one run of `intently bench` measured. Latencies are in seconds, from when a send was due.
+
+    Attributes:
+        sent_per_s: Sends a second.
+        goodput: Utterances answered a second.
+        p50: Median latency of answers.
+        p99: Their 99th percentile.
+        by_status: Utterances by status, and reason where one was given.
+        sent: Sends.
+        limits: Why the generator was the limit; empty if it was not.
+        report: All of its JSON.
+    """
+
+    sent_per_s: float
+    goodput: float
+    p50: float
+    p99: float
+    by_status: dict[str, int]
+    sent: int
+    limits: tuple[str, ...]
+    report: dict[str, Any]
+
+    @property
+    def refused_share(self) -> float:
+        """Share of the utterances that were not answered."""
+        total = sum(self.by_status.values())
+        return 1 - self.by_status.get("OK", 0) / total if total else 0.0
+
+    def brief(self) -> dict[str, Any]:
+        """What people read of it; latencies in milliseconds."""
+        return {
+            "sent_per_s": round(self.sent_per_s, 1),
+            "goodput": round(self.goodput, 1),
+            "p50_ms": round(self.p50 * 1e3, 1),
+            "p99_ms": round(self.p99 * 1e3, 1),
+            "by_status": self.by_status,
+            "limited_by_generator": list(self.limits),
+        }
+
+
+class Load:
+    """One run, begun.
+
+    Args:
+        address: HOST:PORT of the server.
+        duration_s: How long it measures.
+        flags: Of `intently bench`.
+    """
+
+    def __init__(self, address: str, duration_s: float, flags: Sequence[str]) -> None:
+        self._timeout_s = duration_s + _EXTRA_S
+        command = [sys.executable, "-m", "intently.bench", "--address", address, "--duration", f"{duration_s:g}s"]
+        command += ["--json", "-", "--progress", "off", "--allow-limited", *flags]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def result(self) -> Measured:
+        """Waits for its end.
+
+        Raises:
+            RuntimeError: if it measured nothing.
+        """
+        try:
+            output, errors = self._process.communicate(timeout=self._timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise
+        if not output:
+            raise RuntimeError(errors)
+        return _measured(json.loads(output))
+
+
+def generate(address: str, duration_s: float, *flags: str) -> Measured:
+    """Runs `intently bench` to its end. Arguments and errors are those of `Load` and `Load.result`."""
+    return Load(address, duration_s, flags).result()
+
+
+def _measured(report: dict[str, Any]) -> Measured:
+    total = report["total"]
+    return Measured(
+        sent_per_s=report["sent_per_s"],
+        goodput=report["answered_per_s"],
+        p50=total["latency"]["p50"],
+        p99=total["latency"]["p99"],
+        by_status={
+            " ".join(filter(None, (each["status"], each["reason"]))): each["utterances"] for each in total["by_status"]
+        },
+        sent=total["sent"],
+        limits=tuple(report["limits"]),
+        report=report,
+    )
