@@ -126,7 +126,7 @@ async def live(channel: grpc.aio.Channel) -> bool:
     checked = await health.Check(request, timeout=20)
     watched = health.Watch(request, timeout=20)
     serving = health_pb2.HealthCheckResponse.SERVING
-    return checked.status == serving and (await watched.read()).status == serving
+    return bool(checked.status == serving and (await watched.read()).status == serving)
 
 
 @every_call

@@ -7,6 +7,12 @@ from pathlib import Path, PurePosixPath
 from intently.v1 import bundle_pb2
 from intently_server.bundle.errors import MANIFEST, BundleError
 
+# The engine would read none of these. A bundle with one is refused all the same: others may load it less carefully.
+_CODE = {".py", ".pyc", ".so", ".dll", ".dylib"}
+_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
+_OTHER_WEIGHTS = {".h5", ".keras", ".msgpack", ".gguf"}
+_NEVER = frozenset(_CODE | _PICKLES | _OTHER_WEIGHTS)
+
 
 def verify_files(path: Path, manifest: bundle_pb2.BundleManifest) -> None:
     """Accepts a folder that holds what its manifest lists and no more, in silence; hidden files are not looked at.
@@ -23,6 +29,8 @@ def verify_files(path: Path, manifest: bundle_pb2.BundleManifest) -> None:
     for entry in manifest.files:
         if _makes_answers(entry.path) and not entry.affects_answers:
             raise BundleError(entry.path, "changes answers, but the manifest says that it does not")
+        if PurePosixPath(entry.path).suffix.lower() in _NEVER:
+            raise BundleError(entry.path, "may run code as it is read; a bundle holds none, and weights as safetensors")
         _verify_file(path, entry)
     for name in _present_files(path):
         if name not in listed and name != MANIFEST:
