@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from intently_server.admin import AdminPort, StatusReport
 from intently_server.admission import Admission, Bounds
 from intently_server.bundle import Bundle, load_bundle
 from intently_server.classifier import Classifier
@@ -18,10 +19,10 @@ from intently_server.drain import StopSignal, drain
 from intently_server.engine.base import Engine
 from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
-from intently_server.listening import listen
-from intently_server.observer import Unobserved
+from intently_server.listening import AddressError, listen
 from intently_server.security import read_security
 from intently_server.settings import Settings
+from intently_server.telemetry import Telemetry, Vitals
 from intently_server.validation import QueryLimits, QueryValidator
 from intently_server.warmup import TOLERANCE_FLOAT32, TOLERANCE_REDUCED, warm_up
 
@@ -45,6 +46,7 @@ class _Parts:
     health: Health
     limits: QueryLimits
     admission: Admission
+    telemetry: Telemetry
 
 
 async def serve(
@@ -76,17 +78,23 @@ async def serve(
     admission = Admission(
         Bounds(settings.max_in_flight, settings.max_queued_tokens, settings.max_running, settings.max_wait)
     )
+    lifecycle = Lifecycle()
+    telemetry = Telemetry(settings, bundle.model, Vitals(lifecycle, admission, settings.max_in_flight), os.environ)
     parts = _Parts(
         settings,
         bundle,
-        Lifecycle(),
+        lifecycle,
         Health(model_service=settings.model_service),
         _query_limits(settings, bundle),
         admission,
+        telemetry,
     )
     await parts.health.starting()
-    server, address = listen(settings, bundle, parts.limits, parts.lifecycle, parts.health, Unobserved(), security)
+    server, address = listen(settings, bundle, parts.limits, lifecycle, parts.health, telemetry.observer, security)
+    admin = AdminPort(telemetry, StatusReport(telemetry, bundle.model, settings, address))
+    admin_address = await _open_admin(admin, settings.admin_address)
     await server.start()
+    telemetry.start()
     following = asyncio.ensure_future(security.watch())
     engine: Engine | None = None
     try:
@@ -98,7 +106,7 @@ async def serve(
             return await _give_up(starting)
         engine = starting.result()
         await parts.health.serving()
-        _write_ready_file(settings.ready_file, address)
+        _write_ready_file(settings.ready_file, address, admin_address)
         logger.info("serving %s revision %s on %s", bundle.model.name, bundle.model.revision[:12], address)
         on_ready(address, bundle)
         return await _until_the_end(parts, engine, stop)
@@ -107,6 +115,20 @@ async def serve(
         await server.stop(_HEARD_S)
         if engine is not None:
             await engine.shutdown(_SHUTDOWN_S if engine.alive else _DEAD_GRACE_S)
+        await admin.close()
+        await telemetry.close()
+
+
+async def _open_admin(admin: AdminPort, wanted: str) -> str:
+    """Opens the admin port and says where it is; returns its address, or "" where none is wanted."""
+    if not wanted:
+        return ""
+    try:
+        address = await admin.open(wanted)
+    except OSError as error:
+        raise AddressError(f"cannot listen on {wanted} (--admin-address): {error.strerror}") from error
+    logger.info("status page: http://%s/statusz", address)
+    return address
 
 
 async def _start(parts: _Parts, start_engine: EngineFactory) -> Engine:
@@ -120,6 +142,7 @@ async def _start(parts: _Parts, start_engine: EngineFactory) -> Engine:
         await engine.shutdown(_SHUTDOWN_S)
         raise
     validator = QueryValidator(model.intents, parts.limits, model.revision, settings.model_label)
+    parts.telemetry.watch(engine)
     parts.lifecycle.serve(Classifier(model, validator, parts.admission, encoder, engine, settings.default_top_k))
     return engine
 
@@ -176,9 +199,10 @@ async def _first(future: "asyncio.Future[Any]", stop: StopSignal) -> None:
     stopping.cancel()
 
 
-def _write_ready_file(path: Path | None, address: str) -> None:
+def _write_ready_file(path: Path | None, address: str, admin_address: str) -> None:
     if path is None:
         return
+    ready = {"address": address, "admin": admin_address, "pid": os.getpid()}
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps({"address": address, "pid": os.getpid()}), encoding="utf-8")
+    partial.write_text(json.dumps(ready), encoding="utf-8")
     partial.replace(path)

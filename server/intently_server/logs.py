@@ -1,16 +1,86 @@
-"""Where the server's log goes: standard error, a line an event."""
+"""Where the server's log goes: standard error, a line an event, for people or as JSON."""
 
 import logging
 import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+from pythonjsonlogger.json import JsonFormatter
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+_OURS = "intently_server"
+_LIBRARIES = ("aiohttp", "asyncio", "grpc")
+_EXPORTERS = "opentelemetry"
+_REPEAT_S = 60.0  # what an exporter says is not repeated sooner
 
-def configure_logs(level: str) -> None:
-    """Sends the server's own loggers to standard error at `level`; leaves the engine's loggers alone."""
+
+def configure_logs(level: str, log_format: str = "text") -> None:
+    """Sends the server's own log to standard error, and of the libraries in this process what is worth a warning.
+
+    Leaves the engine's loggers alone.
+
+    Args:
+        level: Of the server's own log.
+        log_format: "text", or "json" for an object a line, with the ids of the trace that a record belongs to.
+    """
+    formatter = _JsonFormatter() if log_format == "json" else logging.Formatter(FORMAT)
+    _send(_OURS, level, formatter)
+    for name in _LIBRARIES:
+        _send(name, "WARNING", formatter)
+    _send(_EXPORTERS, "WARNING", formatter).addFilter(SeldomFilter(_REPEAT_S))
+
+
+def _send(name: str, level: str, formatter: logging.Formatter) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(FORMAT))
-    logger = logging.getLogger("intently_server")
+    handler.setFormatter(formatter)
+    logger = logging.getLogger(name)
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False
+    return handler
+
+
+class SeldomFilter(logging.Filter):
+    """Lets a message through once in so many seconds, so that a collector that is away does not fill the log.
+
+    Args:
+        seconds: Between two messages of the same logger and text, whatever values they were filled with.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._clock = clock
+        self._passed: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record goes through."""
+        key, now = (record.name, str(record.msg)), self._clock()
+        if now - self._passed.get(key, float("-inf")) < self._seconds:
+            return False
+        if len(self._passed) > 1000:  # texts that are made anew each time
+            self._passed.clear()
+        self._passed[key] = now
+        return True
+
+
+class _JsonFormatter(JsonFormatter):
+    """Objects of timestamp, level, logger, message, trace_id, span_id, and exc_info where there is one.
+
+    The ids are those of the current span as W3C writes them, null outside of any.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("{message}", style="{", timestamp=True)
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        super().add_fields(log_data, record, message_dict)
+        span = get_current_span().get_span_context()
+        log_data["level"] = record.levelname
+        log_data["logger"] = record.name
+        log_data["trace_id"] = format_trace_id(span.trace_id) if span.is_valid else None
+        log_data["span_id"] = format_span_id(span.span_id) if span.is_valid else None

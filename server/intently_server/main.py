@@ -37,7 +37,7 @@ def run(arguments: list[str]) -> int:
         settings = read_settings(arguments)
     except SettingsProblem as problem:
         return _unusable(str(problem))
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     try:
         return uvloop.run(serve(settings, start_vllm, on_ready=_say_how_to_call))
     except BundleError as error:

@@ -18,6 +18,6 @@ class ServingSettings(BaseModel):
         list[str], Field(description="A label by which callers may select this model, such as stable; may be repeated.")
     ] = []
     ready_file: Annotated[
-        Path | None, Field(description='JSON file {"address", "pid"} to write once the server is SERVING.')
+        Path | None, Field(description='JSON file {"address", "admin", "pid"} to write once the server is SERVING.')
     ] = None
     reflection: Annotated[bool, Field(description="Serve gRPC reflection.")] = True

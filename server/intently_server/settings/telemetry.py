@@ -1,7 +1,39 @@
 """Settings: what the server tells of itself."""
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 
 class TelemetrySettings(BaseModel):
     """What the server tells of itself."""
+
+    admin_address: Annotated[
+        str,
+        Field(
+            pattern=r"^(|.+:\d+)$",
+            description="HOST:PORT for people and probes, over HTTP: /statusz, /metrics, /readyz, /healthz. Port 0 "
+            "takes a free one, which the log and the ready file name; an empty text closes it.",
+        ),
+    ] = "127.0.0.1:0"
+    metrics: Annotated[bool, Field(description="Serve /metrics on the admin port.")] = True
+    otlp_endpoint: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://",
+            description="URL of an OpenTelemetry collector that takes OTLP over gRPC, such as http://localhost:4317; "
+            "traces are sent there. The variable OTEL_EXPORTER_OTLP_ENDPOINT does the same.",
+        ),
+    ] = None
+    otlp_metrics: Annotated[bool, Field(description="Send metrics to that collector too.")] = False
+    trace_sample_ratio: Annotated[
+        float,
+        Field(ge=0, le=1, description="Share of the calls that are traced, of those whose caller has not decided it."),
+    ] = 0.05
+    record_utterances: Annotated[
+        bool, Field(description="Put what users say into traces, which are marked as having it. Logs never have it.")
+    ] = False
+    load_reports: Annotated[
+        bool,
+        Field(description="Send an ORCA load report in the trailers of every answer, for balancers that weigh by it."),
+    ] = False

@@ -36,10 +36,23 @@ SAMPLES = {
     "kv_cache_gib": "0.5",
     "gpu_memory_utilization": "0.25",
     "tensor_parallel_size": "2",
+    "admin_address": "127.0.0.1:9464",
+    "otlp_endpoint": "http://localhost:4317",
+    "trace_sample_ratio": "0.25",
     "log_level": "DEBUG",
+    "log_format": "json",
     "engine_log_level": "ERROR",
 }
-SWITCHES = ("reflection", "model_service", "allow_plaintext_tokens", "enforce_eager")
+SWITCHES = (
+    "reflection",
+    "model_service",
+    "allow_plaintext_tokens",
+    "enforce_eager",
+    "metrics",
+    "otlp_metrics",
+    "record_utterances",
+    "load_reports",
+)
 TLS = ("--tls-certificate", "c.pem", "--tls-key", "k.pem")
 TOGETHER = {"tls_certificate", "tls_key", "tls_client_ca", "allow_identity"}  # they need each other
 SPECIAL = {"model_label", *SWITCHES, *TOGETHER}  # tested below

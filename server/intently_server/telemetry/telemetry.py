@@ -1,0 +1,134 @@
+"""Telemetry of one server, put together from its settings."""
+
+import asyncio
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from intently_server.engine.base import Engine
+from intently_server.model import Model
+from intently_server.observer import Observer, Unobserved
+from intently_server.settings import Settings
+from intently_server.telemetry import otlp
+from intently_server.telemetry.exposition import Exposition
+from intently_server.telemetry.figures import Figures
+from intently_server.telemetry.instruments import Instruments
+from intently_server.telemetry.load_report import LoadReports
+from intently_server.telemetry.observer import TelemetryObserver
+from intently_server.telemetry.tracing import Tracing
+from intently_server.telemetry.vitals import Vitals
+from intently_server.telemetry.window import Window
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricReader
+
+logger = logging.getLogger(__name__)
+
+SCOPE = "intently_server"
+_CLOSE_S = 2.0  # what a collector may take for the last of it
+
+
+class Telemetry:
+    """Telemetry of one server.
+
+    Args:
+        settings: What is wanted.
+        model: What is served.
+        vitals: What the server has to do.
+        environment: Variables of OpenTelemetry's specification.
+
+    Attributes:
+        observer: Watches calls; does nothing where nothing is wanted.
+        figures: What was counted.
+        vitals: As given.
+        window: What happened in the last minute.
+        exposition: Writes /metrics; None where that is off.
+        version: Of the server.
+    """
+
+    def __init__(self, settings: Settings, model: Model, vitals: Vitals, environment: Mapping[str, str]) -> None:
+        self.figures = Figures(model)
+        self.vitals = vitals
+        self.window = Window(self.figures)
+        self.version = version("intently")
+        self.observer: Observer = Unobserved()
+        self.exposition: Exposition | None = None
+        self._closers: list[Callable[[], object]] = []
+        self._remembering: asyncio.Task[None] | None = None
+        sends = otlp.is_wanted(settings.otlp_endpoint, environment)
+        tracing = self._tracing(settings, model, environment) if sends else None
+        self._metrics(settings, model, sends=sends)
+        if sends or settings.admin_address or settings.load_reports:
+            loads = LoadReports(self.figures, vitals) if settings.load_reports else None
+            self.observer = TelemetryObserver(self.figures, tracing, loads)
+
+    def start(self) -> None:
+        """Begins to remember the last minute."""
+        self._remembering = asyncio.create_task(self.window.run())
+
+    def watch(self, engine: Engine) -> None:
+        """The engine has started."""
+        self.vitals.watch(engine)
+
+    async def close(self) -> None:
+        """Sends what is still to be sent, in two seconds at most."""
+        if self._remembering is not None:
+            self._remembering.cancel()
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def close_all() -> None:
+            for close in self._closers:
+                close()
+            loop.call_soon_threadsafe(done.set)
+
+        if not self._closers:
+            return
+        # A thread of its own, for which nobody waits at the end of the process.
+        threading.Thread(target=close_all, name="telemetry-close", daemon=True).start()
+        try:
+            await asyncio.wait_for(done.wait(), _CLOSE_S)
+        except TimeoutError:
+            logger.warning("the collector did not take the last traces or metrics in %g s; they are lost", _CLOSE_S)
+
+    def _tracing(self, settings: Settings, model: Model, environment: Mapping[str, str]) -> Tracing:
+        resource = _resource(self.version)
+        if settings.record_utterances:
+            logger.warning("traces contain what users say: --record-utterances is on")
+            resource = resource.merge(Resource({"intently.contains_utterances": True}))
+        provider = otlp.tracer_provider(settings.otlp_endpoint, settings.trace_sample_ratio, resource, environment)
+        self._closers.append(provider.shutdown)
+        tracer = provider.get_tracer(SCOPE, self.version)
+        return Tracing(tracer, model, settings.address, record_utterances=settings.record_utterances)
+
+    def _metrics(self, settings: Settings, model: Model, *, sends: bool) -> None:
+        readers: list[MetricReader] = []
+        if settings.metrics and settings.admin_address:
+            registry = CollectorRegistry()
+            readers.append(PrometheusMetricReader(registry=registry, scope_info_enabled=False))
+            self.exposition = Exposition(registry, self.figures.histograms(), REGISTRY)
+        if settings.otlp_metrics and sends:
+            readers.append(otlp.metric_reader(settings.otlp_endpoint, self.figures.histograms()))
+        if not readers:
+            return
+        provider = MeterProvider(readers, _resource(self.version), shutdown_on_exit=False)
+        self._closers.append(provider.shutdown)
+        Instruments(provider.get_meter(SCOPE, self.version), self.figures, self.vitals, model, self.version)
+
+
+def _resource(server_version: str) -> Resource:
+    """Who tells all this: by default an instance of intently-server; the environment may say otherwise, and more."""
+    own = {
+        "service.name": "intently-server",
+        "service.version": server_version,
+        "service.instance.id": str(uuid.uuid4()),
+    }
+    return Resource.create(own).merge(OTELResourceDetector().detect())
