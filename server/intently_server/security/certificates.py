@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -107,7 +108,7 @@ def _public_key(file: Path, pem: bytes) -> bytes:
         key = load_pem_private_key(pem, password=None)
     except TypeError:
         raise SecurityProblem(f"{file}: is encrypted; the server asks for no password") from None
-    except Exception:  # ValueError, UnsupportedAlgorithm; whatever the text, it might quote the key
+    except (ValueError, UnsupportedAlgorithm):  # whose text might quote the key
         raise SecurityProblem(f"{file}: holds no private key in PEM, or a damaged one") from None
     if isinstance(key, rsa.RSAPrivateKey):
         usable = key.key_size >= _MIN_RSA_BITS

@@ -43,7 +43,7 @@ class Reloading(Generic[T]):
         self._taken = taken
         self._doubt = doubt
         contents = self._read()
-        self._current = parse(contents)
+        self._current = self._value(contents)
         self._seen = _digests(contents)
         self._said: tuple[_Seen, str] | None = None
         self._doubted: str | None = None
@@ -75,7 +75,7 @@ class Reloading(Generic[T]):
                 logger.warning("%s; the last good one stays in use", problem)
 
     def _take(self, contents: Sequence[bytes], seen: _Seen) -> None:
-        value = self._parse(contents)
+        value = self._value(contents)
         if doubt := self._doubt(value):
             raise SecurityProblem(doubt)
         self._current, self._seen, self._said, self._doubted = value, seen, None, None
@@ -87,6 +87,15 @@ class Reloading(Generic[T]):
             self._doubted = doubt
             if doubt:
                 logger.warning("%s, and is in use", doubt)
+
+    def _value(self, contents: Sequence[bytes]) -> T:
+        try:
+            return self._parse(contents)
+        except SecurityProblem:
+            raise
+        except Exception as error:  # a library's, whose text might quote a key; the next change must still be seen
+            files = ", ".join(map(str, self._files))
+            raise SecurityProblem(f"{files}: cannot be understood ({type(error).__name__})") from None
 
     def _read(self) -> list[bytes]:
         return [_content(file) for file in self._files]

@@ -133,6 +133,29 @@ def test_files_that_make_no_sense_at_first_are_refused(tmp_path: Path) -> None:
         Reloading([tmp_path / "a", tmp_path / "b"], number, lambda _: None)
 
 
+def test_a_parser_s_own_fault_is_a_problem_too_and_is_not_quoted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "a"
+
+    def parse(contents: Sequence[bytes]) -> bytes:
+        if contents[0] == b"secret":
+            raise LookupError(contents[0])
+        return contents[0]
+
+    file.write_text("good")
+    followed = Reloading([file], parse, lambda _: None)
+    file.write_text("secret")
+    followed.poll()
+    assert warnings(caplog) == [f"{file}: cannot be understood (LookupError); the last good one stays in use"]
+    with pytest.raises(SecurityProblem, match=r"cannot be understood \(LookupError\)") as caught:
+        Reloading([file], parse, lambda _: None)
+    assert caught.value.__cause__ is None
+    file.write_text("better")
+    followed.poll()
+    assert followed.current == b"better"
+
+
 def test_a_doubtful_value_is_used_at_first_and_refused_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     doubts = {1: "one is odd", 3: "three is odd"}
     numbers = Numbers(tmp_path, doubts.get)

@@ -2,12 +2,15 @@
 
 import hashlib
 import logging
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from intently_server.security.problem import SecurityProblem
 from intently_server.security.tokens import reloading_tokens
+from intently_server.settings import Settings
 from support.certificates import replace
 
 FIRST, SECOND = "a-token-of-ann", "a-token-of-bob"
@@ -97,6 +100,20 @@ def test_a_file_that_everybody_can_read_is_said(file: Path, caplog: pytest.LogCa
     reloading_tokens(file)
 
     assert f"{file}: everybody on this machine can read it" in caplog.text
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the command in --help uses openssl")
+def test_the_command_in_the_setting_s_description_makes_a_token_and_its_line(tmp_path: Path) -> None:
+    description = Settings.model_fields["token_file"].description or ""
+    command = description[description.index("openssl") :].replace("NAME", "ann").replace("FILE", "tokens")
+    for _ in range(2):
+        subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, check=True)
+
+    token = (tmp_path / "ann.token").read_text()
+    tokens = reloading_tokens(tmp_path / "tokens").current
+    assert len(token) == 64
+    assert len(tokens.tokens) == 2
+    assert tokens.name_of(token) == "ann"
 
 
 def test_nothing_of_the_file_is_told(file: Path, caplog: pytest.LogCaptureFixture) -> None:
