@@ -13,12 +13,15 @@ import grpc
 import pytest
 import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1 import model_service_pb2
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently.v1.model_service_pb2_grpc import ModelServiceStub
+from intently_server.security.bearer import BearerTokens
+from intently_server.security.tokens import reloading_tokens
 from support.certificates import KeyPair, ServerFiles, issue, issue_spiffe, replace, secure_channel
 from support.in_memory import StartInMemory
 from support.serving import Served
@@ -226,6 +229,53 @@ async def _is_answered(channel: grpc.aio.Channel, metadata: Metadata) -> bool:
         if error.code() is grpc.StatusCode.UNAUTHENTICATED:
             return False
         raise
+
+
+class Refusals:
+    """An observer, and its calls, that keeps which methods were refused, and how."""
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+        self.statuses: list[str] = []
+
+    def call(self, method: str, metadata: object, connection: str, arrived: float) -> "Refusals":  # noqa: ARG002
+        self.methods.append(method)
+        return self
+
+    def classified(self, *_: object) -> None:
+        raise AssertionError("nothing was classified")
+
+    def trailers(self) -> tuple[()]:
+        return ()
+
+    def ended(self, status: str, error: BaseException | None) -> None:  # noqa: ARG002
+        self.statuses.append(status)
+
+
+async def test_who_watches_hears_of_refused_calls_by_methods_that_exist(token_file: TokenFile) -> None:
+    observer = Refusals()
+    server = grpc.aio.server(interceptors=[BearerTokens(reloading_tokens(token_file.path), observer)])
+    health_pb2_grpc.add_HealthServicer_to_server(health_aio.HealthServicer(), server)
+    echo: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_echo)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.Service", {"Echo": echo}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        for method in ("/a.Service/Echo", "/a.Service/Another", "/what/ever"):
+            call: Any = channel.unary_unary(method)
+            await refused(call(b"", timeout=20))
+        call = channel.unary_unary("/a.Service/Echo")
+        answer = await call(b"x", metadata=token_file.metadata("ann"), timeout=20)
+        assert await live(channel)
+    await server.stop(None)
+
+    assert answer == b"x"
+    assert observer.methods == ["a.Service/Echo", "_OTHER", "_OTHER"]
+    assert observer.statuses == ["UNAUTHENTICATED"] * 3
+
+
+async def _echo(request: bytes, _context: object) -> bytes:
+    return request
 
 
 async def test_a_refused_message_is_not_even_read(start_in_memory: StartInMemory, token_file: TokenFile) -> None:

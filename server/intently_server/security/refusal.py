@@ -9,6 +9,7 @@ from intently_server.errors import IntentlyError
 from intently_server.observer import Metadata, Observer
 from intently_server.servicer.status import abort, status_code
 
+UNKNOWN_METHOD = "_OTHER"  # what OpenTelemetry's conventions call a method that is not served
 _EXEMPT = "/grpc.health.v1.Health/"  # probes have no credentials to show, and it tells nothing worth hiding
 
 
