@@ -22,10 +22,12 @@ from intently.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from intently.stream import ClassifyStream, StreamAnswer
 
 __all__ = [
     "CancelledItemError",
     "Classification",
+    "ClassifyStream",
     "DeadlineExceededError",
     "FieldViolation",
     "IntentClient",
@@ -39,6 +41,7 @@ __all__ = [
     "Priority",
     "Role",
     "Security",
+    "StreamAnswer",
     "SupersededError",
     "Turn",
     "UnauthenticatedError",

@@ -37,6 +37,11 @@ class Turn:
     role: Role
     text: str
 
+    @classmethod
+    def of_user(cls, text: str) -> "Turn":
+        """What the user said."""
+        return cls(Role.USER, text)
+
     def to_message(self) -> pb.Turn:
         """The turn as it is sent."""
         return pb.Turn(role=self.role.value, text=self.text)

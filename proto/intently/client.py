@@ -7,6 +7,11 @@ from intently.answers import Classification, Priority, Turn
 from intently.channel import DEFAULT_KEEPALIVE_S, Security, open_channel
 from intently.errors import IntentlyError, from_status
 from intently.retry import Caller, RetryBudget
+from intently.stream import ClassifyStream
+from intently.streaming.backoff import Backoff
+from intently.streaming.connection import Opening
+from intently.streaming.conversation import MAX_TURNS
+from intently.streaming.ledger import Ledger
 from intently.v1 import (
     bundle_pb2,
     intent_service_pb2_grpc,
@@ -174,6 +179,64 @@ class IntentClient:
             from_status(result.error) if result.HasField("error") else Classification.from_message(result.response)
             for result in response.results
         ]
+
+    def stream(
+        self,
+        *,
+        ordered: bool = False,
+        accumulate_context: bool = False,
+        initial_context: Sequence[Turn] = (),
+        max_in_flight: int = 0,
+        revision: str | None = None,
+        label: str | None = None,
+        priority: Priority | None = None,
+        timeout_s: float | None = None,
+        open_timeout_s: float | None = None,
+    ) -> ClassifyStream:
+        """A stream of utterances, which outlives drains, restarts and lost connections; see `ClassifyStream`.
+
+        Args:
+            ordered: Whether answers come in the order of the items, rather than as they are ready.
+            accumulate_context: Whether each final item becomes, with its text, a user turn of the context of those
+                that follow. Answers are in order then.
+            initial_context: The context to begin with, where it is accumulated.
+            max_in_flight: Items to have under way at most; 0 for what the server grants by itself.
+            revision: The model's revision that must answer all items.
+            label: The label of the model that must answer; not together with `revision`.
+            priority: Of all items.
+            timeout_s: Seconds until an item is answered, if only with an error.
+            open_timeout_s: Seconds in which a server must open the stream at first; by default `timeout_s`.
+
+        Raises:
+            ValueError: if both `revision` and `label` are given, or a context is given and not accumulated.
+        """
+        if initial_context and not accumulate_context:
+            raise ValueError("initial_context needs accumulate_context")
+        metadata = self._metadata(priority, revision)
+        config = pb.StreamConfig(
+            model=selector(revision, label),
+            max_in_flight=max_in_flight,
+            ordered=ordered,
+            accumulate_context=accumulate_context,
+        )
+        opening = Opening(lambda: self._intents.ClassifyStream(metadata=metadata), config, self._context_turns)
+        ledger = Ledger(
+            ordered=ordered,
+            accumulate=accumulate_context,
+            initial_context=initial_context,
+            may_retry=self._budget.spend,
+            backoff=Backoff(),
+        )
+        item_s = self._timeout(timeout_s)
+        return ClassifyStream(opening, ledger, item_s, item_s if open_timeout_s is None else open_timeout_s)
+
+    async def _context_turns(self) -> int:
+        """How many turns of context the server keeps; as many as the client does where it does not tell."""
+        try:
+            models = await self.list_models()
+        except IntentlyError:
+            return MAX_TURNS
+        return min((model.limits.max_context_turns for model in models), default=MAX_TURNS)
 
     async def list_models(self, *, timeout_s: float | None = None) -> list[model_service_pb2.Model]:
         """The models served there, by name."""
