@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import json
 import signal
 import sys
@@ -13,10 +14,12 @@ from typing import Any
 
 import psutil
 import pytest
+import trustme
 
 from intently.bench import command
 from intently.bench.histogram import Histogram
 from intently_server.bundle import Bundle
+from support.certificates import SERVER_NAME, ServerFiles, issue, replace
 from support.in_memory import InMemory, StartInMemory
 
 pytestmark = pytest.mark.timeout(60)
@@ -271,3 +274,65 @@ async def test_with_json_on_stdout_the_summary_goes_to_stderr(bench: Bench, caps
     said = capsys.readouterr()
     assert json.loads(said.out)["total"]["sent"] == 10
     assert "goodput" in said.err
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["library", "raw"])
+async def test_streams_of_the_library_outlive_the_end_of_a_stream_and_raw_ones_tell_of_it(
+    start_in_memory: StartInMemory, tmp_path: Path, raw: bool
+) -> None:
+    server = await start_in_memory(stream_max_age=0.5)
+    bench = Bench(server.served.address, tmp_path)
+
+    code, report = await bench.run(
+        *("--shape", "stream", "--streams", "3", "--rate", "200", "--duration", "2"), *["--raw-streams"][: int(raw)]
+    )
+
+    found = statuses(report)
+    assert sum(found.values()) == report["total"]["sent"]
+    assert (report["lost"], report["answered_twice"], code) == (0, 0, 0)
+    assert set(found) >= ({("OK", ""), ("UNAVAILABLE", "STREAM_ENDED")} if raw else {("OK", "")})
+    assert (report["total"]["errors"] > 0) is raw
+
+
+@pytest.mark.parametrize("shape", [["unary"], ["unary", "--retry"], ["stream", "--streams", "6"]])
+async def test_each_connection_is_one_of_its_own(server: InMemory, bench: Bench, shape: list[str]) -> None:
+    port = int(server.served.address.rpartition(":")[2])
+    ours = psutil.Process()
+    async with bench.started("--rate", "50", "--duration", "10m", "--connections", "3", "--shape", *shape) as process:
+        assert process.stderr is not None
+        await process.stderr.readline()
+        open_now = [
+            each for each in ours.net_connections("tcp") if each.laddr.port == port and each.status == "ESTABLISHED"
+        ]
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+
+    assert len(open_now) == 3
+    assert bench.report()["total"]["errors"] == 0
+
+
+@pytest.mark.parametrize("shape", [["unary"], ["unary", "--retry"], ["stream"], ["stream", "--raw-streams"]])
+async def test_it_shows_a_certificate_and_a_token(
+    start_in_memory: StartInMemory, tmp_path: Path, shape: list[str]
+) -> None:
+    authority, files = trustme.CA(), ServerFiles(tmp_path)
+    files.write(issue(authority))
+    caller = issue(authority, "bench")
+    for name, content in (
+        ("ca.crt", authority.cert_pem.bytes()),
+        ("caller.crt", caller.chain),
+        ("caller.key", caller.key),
+    ):
+        replace(tmp_path / name, content)
+    replace(tmp_path / "token", b"token of the test\n")
+    replace(tmp_path / "tokens", f"bench {hashlib.sha256(b'token of the test').hexdigest()}\n".encode())
+    server = await start_in_memory(**files.settings, tls_client_ca=tmp_path / "ca.crt", token_file=tmp_path / "tokens")
+    bench = Bench(server.served.address.replace("127.0.0.1", SERVER_NAME), tmp_path)
+    secured = ["--ca", str(tmp_path / "ca.crt"), "--certificate", str(tmp_path / "caller.crt")]
+    secured += ["--key", str(tmp_path / "caller.key"), "--token-file", str(tmp_path / "token")]
+
+    code, report = await bench.run("--requests", "20", "--concurrency", "2", *secured, "--shape", *shape)
+
+    assert code == 0
+    assert statuses(report) == {("OK", ""): 20}
+    assert report["options"]["tls"]

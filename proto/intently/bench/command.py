@@ -1,149 +1,39 @@
-"""The arguments of `intently bench`, and its run. Needs nothing of the extra `bench` until it runs."""
+"""The command `intently bench`: its arguments, and its run. Needs nothing of the extra `bench` until it runs."""
 
 import argparse
 import asyncio
+import importlib
 import sys
 from pathlib import Path
 
 from intently.answers import Priority
-from intently.bench.arguments import metadatum, natural, positive, positive_seconds, rate, seconds
-from intently.bench.plan import Arrivals, Plan, Shape
+from intently.bench.options import add_options
+from intently.bench.plan import Arrivals, Credentials, Plan, Shape
 from intently.bench.utterances import made, read
-from intently.client import PRIORITY_METADATA
+from intently.channel import is_local
 
 DONE, FAILED, USAGE, LIMITED = 0, 1, 2, 3
-DESCRIPTION = """\
-Sends load and measures how long answers take.
-
-With --rate the loop is open: sends follow a schedule that no answer shifts, and a latency begins when the send was due
-(no coordinated omission). Without, it is closed: --concurrency calls are under way at any time, each followed by the
-next. Latencies are those of answers; how long failures took is given apart. Rates are over the time from the end of the
-warm-up until sending ended."""
-EPILOG = """\
-The generator was the bottleneck if a process used more than 90 % of a core; if the 99th percentile of the scheduling
-lag, or of the event loop's, is over 1 ms and over 10 % of the median latency; or if sends waited for
---max-outstanding.
-
-Exit codes: 0 done; 1 a threshold failed, nothing was answered, items of streams were lost, or a process died; 2 wrong
-usage; 3 the generator was the bottleneck (unless --allow-limited)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `intently bench` to a parser."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--address", default="127.0.0.1:50051", help="HOST:PORT of the server (default: %(default)s)")
-    _add_load(parser.add_argument_group("load"))
-    _add_work(parser.add_argument_group("what is sent"))
-    _add_outcome(parser.add_argument_group("what comes of it"))
-
-
-def _add_load(group: "argparse._ArgumentGroup") -> None:
-    loop = group.add_mutually_exclusive_group()
-    loop.add_argument("--rate", type=rate, metavar="R", help="open loop: sends a second, over all processes")
-    loop.add_argument(
-        "--concurrency",
-        type=positive,
-        default=8,
-        metavar="C",
-        help="closed loop: calls under way, over all processes; with --shape stream, items in flight on each stream "
-        "(default: %(default)s)",
-    )
-    group.add_argument(
-        "--arrivals",
-        choices=[each.value for each in Arrivals],
-        default=Arrivals.POISSON.value,
-        help="open loop: how sends are spread (default: %(default)s)",
-    )
-    group.add_argument(
-        "--max-outstanding",
-        type=positive,
-        default=4096,
-        metavar="N",
-        help="open loop: sends of a process unanswered at once; more wait, which is told (default: %(default)s)",
-    )
-    group.add_argument("--duration", type=positive_seconds, metavar="S", help="how long to measure (default: 10s)")
-    group.add_argument("--requests", type=positive, metavar="N", help="how many sends to measure; or the duration")
-    group.add_argument("--warm-up", type=seconds, default=0.0, metavar="S", help="first, without measuring")
-    group.add_argument("--processes", type=positive, default=1, metavar="N", help="(default: %(default)s)")
-    group.add_argument(
-        "--connections", type=positive, default=1, metavar="N", help="of each process (default: %(default)s)"
-    )
-    group.add_argument(
-        "--wait",
-        type=positive_seconds,
-        default=5.0,
-        metavar="S",
-        help="how long to wait for the server to be there (default: %(default)s)",
-    )
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="of arrivals and utterances")
-
-
-def _add_work(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--shape",
-        choices=[each.value for each in Shape],
-        default=Shape.UNARY.value,
-        help="single calls, batches, or items on long-lived streams (default: %(default)s)",
-    )
-    group.add_argument(
-        "--batch-size", type=positive, default=16, metavar="N", help="utterances of a batch (default: %(default)s)"
-    )
-    group.add_argument(
-        "--streams", type=positive, default=1, metavar="K", help="over all processes (default: %(default)s)"
-    )
-    group.add_argument("--ordered", action="store_true", help="streams answer in order")
-    group.add_argument(
-        "--utterances",
-        type=Path,
-        metavar="FILE",
-        help='lines of text, or of JSON with a "text" (default: made from the seed)',
-    )
-    group.add_argument(
-        "--timeout",
-        type=positive_seconds,
-        default=10.0,
-        metavar="S",
-        help="deadline of each call; for streams, how long the last answers are waited for (default: %(default)s)",
-    )
-    group.add_argument(
-        "--priority", choices=[each.value for each in Priority], help=f"sent as metadata {PRIORITY_METADATA}"
-    )
-    group.add_argument(
-        "--metadata",
-        type=metadatum,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="sent with each call; may be repeated",
-    )
-    group.add_argument("--retry", action="store_true", help="let gRPC retry what is UNAVAILABLE, unseen")
-
-
-def _add_outcome(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--json", metavar="FILE", help="write everything that was measured there; - is stdout")
-    group.add_argument(
-        "--progress",
-        choices=["auto", "table", "lines", "off"],
-        default="auto",
-        help="a table or a line each second on stderr; auto is a table on a terminal, else off (default: %(default)s)",
-    )
-    group.add_argument("--max-p99", type=positive_seconds, metavar="S", help="exit with 1 if p99 is over it")
-    group.add_argument("--max-errors", type=natural, metavar="N", help="exit with 1 if more utterances failed")
-    group.add_argument("--allow-limited", action="store_true", help="exit with 0 though the generator was the limit")
+    """Adds the options of `intently bench`, and what it is, to a parser."""
+    add_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs what the options say and returns the exit code."""
     try:
-        from intently.bench.session import Session
+        for library in ("hdrh.histogram", "rich.live", "uvloop"):
+            importlib.import_module(library)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in {"hdrh", "pyhdrh", "rich", "uvloop"}:
-            raise
         sys.stderr.write(f"intently bench: {error.name} is missing: pip install 'intently[bench]'\n")
         return USAGE
+    from intently.bench.session import Session
+
     try:
         plan = plan_of(options)
+        if options.json not in {None, "-"}:
+            Path(options.json).open("a").close()  # better no run than one whose report cannot be written
     except (ValueError, OSError) as error:
         sys.stderr.write(f"intently bench: {error}\n")
         return USAGE
@@ -163,7 +53,9 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if options.rate is None and shape is not Shape.STREAM and options.concurrency < processes:
         raise ValueError(f"a concurrency of {options.concurrency} is too low for {processes} processes")
     duration_s = 10.0 if options.duration is None and options.requests is None else options.duration
-    priority = [] if options.priority is None else [(PRIORITY_METADATA, options.priority)]
+    raw = shape is Shape.STREAM and options.raw_streams
+    if shape is Shape.STREAM and options.metadata and not raw:
+        raise ValueError("--metadata goes with single calls, batches and --raw-streams")
     return Plan(
         address=options.address,
         utterances=made(options.seed) if options.utterances is None else read(options.utterances),
@@ -173,6 +65,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         concurrency=options.concurrency,
         streams=options.streams,
         batch_size=options.batch_size,
+        raw_streams=raw,
         ordered=options.ordered,
         retry=options.retry,
         connections=options.connections,
@@ -183,6 +76,24 @@ def plan_of(options: argparse.Namespace) -> Plan:
         requests=options.requests,
         timeout_s=options.timeout,
         wait_s=options.wait,
-        metadata=(*options.metadata, *priority),
+        priority=None if options.priority is None else Priority(options.priority),
+        metadata=tuple(options.metadata),
+        credentials=_credentials_of(options),
         seed=options.seed,
     )
+
+
+def _credentials_of(options: argparse.Namespace) -> Credentials:
+    parts = (options.ca, options.certificate, options.key, options.server_name)
+    credentials = Credentials(
+        tls=options.tls or any(part is not None for part in parts),
+        ca=options.ca,
+        certificate=options.certificate,
+        key=options.key,
+        token=options.token_file,
+        server_name=options.server_name,
+    )
+    security = credentials.load()
+    if security.token is not None and not security.tls and not is_local(options.address):
+        raise ValueError(f"a token is sent over TLS or to this machine only, and {options.address} is neither")
+    return credentials

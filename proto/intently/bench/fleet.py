@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from intently.bench.plan import Plan
@@ -23,15 +23,11 @@ class ProcessRecord:
 
     Attributes:
         name: What people call it.
-        pid: Its number in the system.
-        intervals: In order, as far as it got.
         ending: Counts that are known at its end; None if it did not get there.
         fault: Why it ended too early; "" if it did not.
     """
 
     name: str
-    pid: int
-    intervals: list[Interval] = field(default_factory=list)
     ending: dict[str, int] | None = None
     fault: str = ""
 
@@ -86,7 +82,7 @@ class Fleet:
             )
             self._processes.append(process)
             self._ready.append(asyncio.Event())
-            self.records.append(ProcessRecord(f"process {number + 1}", process.pid))
+            self.records.append(ProcessRecord(f"process {number + 1}"))
             self._tell(process, {"plan": self._plan.to_json(), "index": number})
 
     async def _all_ready(self, listeners: "Sequence[asyncio.Future[None]]", stop: asyncio.Event) -> bool:
@@ -120,8 +116,7 @@ class Fleet:
     def _take(self, number: int, message: dict[str, Any]) -> None:
         record = self.records[number]
         if "interval" in message:
-            record.intervals.append(Interval.from_fields(message["interval"]))
-            self._on_interval(number, record.intervals[-1])
+            self._on_interval(number, Interval.from_fields(message["interval"]))
         elif "ready" in message:
             self._ready[number].set()
         elif "failed" in message:

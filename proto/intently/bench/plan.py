@@ -4,6 +4,13 @@ import dataclasses
 import enum
 import json
 from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from intently.answers import Priority
+from intently.channel import Security
+from intently.client import PRIORITY_METADATA
 
 
 class Shape(enum.Enum):
@@ -22,6 +29,38 @@ class Arrivals(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where a process finds what proves who it is; see `intently.channel.Security`. The files are read by each process.
+
+    Attributes:
+        tls: Whether the connection is encrypted.
+        ca: File of certificate authorities, PEM.
+        certificate: File of the caller's certificate chain, PEM.
+        key: File of its private key, PEM.
+        token: File of a bearer token.
+        server_name: The name that the server's certificate must have.
+    """
+
+    tls: bool = False
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    token: str | None = None
+    server_name: str | None = None
+
+    def load(self) -> Security:
+        """Reads the files.
+
+        Raises:
+            OSError: if one cannot be read.
+            ValueError: if they do not fit together.
+        """
+        files = {name: getattr(self, name) for name in ("ca", "certificate", "key", "token")}
+        paths = {name: None if file is None else Path(file) for name, file in files.items()}
+        return Security.from_files(tls=self.tls, server_name=self.server_name, **paths)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One run, over all its processes.
 
@@ -35,7 +74,7 @@ class Plan:
         batch_size: Utterances of a batch, where the shape is BATCH.
         raw_streams: Streams by the contract alone, without the client library: a stream that ends stays ended.
         ordered: Whether streams answer in order.
-        retry: Whether the channel retries UNAVAILABLE, as the client library does.
+        retry: Whether unary calls that find nobody are retried, as the client library does it.
         connections: TCP connections of each process.
         max_outstanding: Open loop: sends of one process that may be unanswered at once.
         processes: Processes that generate load.
@@ -44,7 +83,9 @@ class Plan:
         requests: Sends that are recorded; None for as many as the duration holds.
         timeout_s: Deadline of each call; of an item of a stream, how long its answer is waited for at the end.
         wait_s: How long to wait for a server to connect to.
-        metadata: Sent with each call.
+        priority: Of each call; None leaves it to the server.
+        metadata: Sent with each call; with streams, only with raw ones.
+        credentials: How a process proves who it is.
         seed: Of the arrivals and of the order of utterances.
         utterances: What is said.
     """
@@ -68,7 +109,9 @@ class Plan:
     requests: int | None = None
     timeout_s: float = 10.0
     wait_s: float = 5.0
+    priority: Priority | None = None
     metadata: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
+    credentials: Credentials = Credentials()
     seed: int = 0
 
     def to_json(self) -> str:
@@ -86,8 +129,15 @@ class Plan:
                 "metadata": tuple((key, value) for key, value in fields["metadata"]),
                 "shape": Shape(fields["shape"]),
                 "arrivals": Arrivals(fields["arrivals"]),
+                "priority": None if fields["priority"] is None else Priority(fields["priority"]),
+                "credentials": Credentials(**fields["credentials"]),
             }
         )
+
+    def call_metadata(self) -> grpc.aio.Metadata:
+        """What is sent with each call: the plan's own, the priority, and the token, which is read from its file."""
+        priority = () if self.priority is None else ((PRIORITY_METADATA, self.priority.value),)
+        return grpc.aio.Metadata(*self.metadata, *priority, *self.credentials.load().metadata)
 
     def share(self, index: int) -> "Share":
         """What process `index` of `processes` does."""

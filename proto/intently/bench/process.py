@@ -18,8 +18,9 @@ from intently.bench.loops import ClosedLoop, Loop, OpenLoop
 from intently.bench.meter import Meter
 from intently.bench.plan import Plan, Shape, Share
 from intently.bench.recorder import Recorder
-from intently.bench.streams import raw_streams
+from intently.bench.streams import streams_of
 from intently.bench.traffic import Calls, Traffic
+from intently.errors import IntentlyError
 
 STOPPED_WAIT_S = 1.0  # for the answers to what is under way, once the run was stopped
 _LONGEST_LINE = 256 << 20
@@ -58,7 +59,7 @@ class Parent:
 
 def traffic_of(plan: Plan, share: Share) -> Traffic:
     """What the plan sends."""
-    return raw_streams(plan, share) if plan.shape is Shape.STREAM else Calls(plan, share)
+    return streams_of(plan, share) if plan.shape is Shape.STREAM else Calls(plan, share)
 
 
 async def main() -> None:
@@ -77,6 +78,9 @@ async def _live(plan: Plan, share: Share, parent: Parent) -> None:
         await traffic.open()
     except TimeoutError:
         parent.tell(failed=f"no server answers at {plan.address}")
+        return
+    except IntentlyError as error:
+        parent.tell(failed=f"{plan.address} refuses: {error.code.name}: {error}")
         return
     gc.collect()
     gc.freeze()  # what is here stays: no collection looks at it again

@@ -3,15 +3,16 @@
 import importlib.metadata
 import os
 import platform
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from intently.bench.collector import Second
 from intently.bench.histogram import DIGITS, HIGHEST_US, Histogram
 from intently.bench.plan import Plan
-from intently.bench.recorder import Interval
 from intently.bench.result import Result
-from intently.bench.tally import Tally
+from intently.bench.tally import Label, Tally
 from intently.bench.verdict import Verdict
 
 FORMAT = 1
@@ -80,10 +81,11 @@ def as_fields(plan: Plan, result: Result, ending: Ending, started: datetime) -> 
 
 
 def _options(plan: Plan) -> dict[str, Any]:
-    secret = {"utterances", "metadata"}
+    secret = {"utterances", "metadata", "credentials"}
     shown = {name: getattr(plan, name) for name in Plan.__dataclass_fields__ if name not in secret}
     return {name: getattr(value, "value", value) for name, value in shown.items()} | {
         "distinct_utterances": len(set(plan.utterances)),
+        "tls": plan.credentials.tls,
         "metadata_keys": sorted({key for key, _ in plan.metadata}),
     }
 
@@ -94,10 +96,7 @@ def _tally(tally: Tally) -> dict[str, Any]:
         "held_back": tally.held_back,
         "answered": tally.answered,
         "errors": tally.errors,
-        "by_status": [
-            {"status": status, "reason": reason, "utterances": number}
-            for (status, reason), number in tally.items.most_common()
-        ],
+        "by_status": _by_status(tally.items),
         "outcomes_sampled": dict(tally.outcomes.most_common()),
         "latency": _histogram(tally.latency),
         "failed_latency": _histogram(tally.failed),
@@ -108,32 +107,31 @@ def _tally(tally: Tally) -> dict[str, Any]:
 def _histogram(histogram: Histogram) -> dict[str, Any]:
     return {
         "count": histogram.count,
-        **_figures(histogram),
+        "min": histogram.least,
+        **{f"p{percent:g}": value for percent, value in histogram.percentiles().items()},
+        "max": histogram.most,
         "mean": round(histogram.mean, 6),
         "hdr": {"data": histogram.encode(), "unit": "us", "highest": HIGHEST_US, "digits": DIGITS},
     }
 
 
-def _figures(histogram: Histogram) -> dict[str, float]:
-    percentiles = {f"p{percent:g}": value for percent, value in histogram.percentiles().items()}
-    return {"min": histogram.least, **percentiles, "max": histogram.most}
-
-
-def _second(interval: Interval) -> dict[str, Any]:
-    everything = interval.everything
+def _second(second: Second) -> dict[str, Any]:
     return {
-        "second": interval.number,
-        "phase": interval.phase.value,
-        "wall_s": round(interval.wall_s, 6),
-        "sent": everything.sent,
-        "by_status": [
-            {"status": status, "reason": reason, "utterances": number}
-            for (status, reason), number in everything.items.most_common()
-        ],
-        "in_flight": interval.in_flight,
-        "waiting": interval.waiting,
-        "cpu_s": round(interval.cpu_s, 6),
-        "latency": _figures(everything.latency),
-        "scheduling_lag_p99": everything.lag.percentile(99),
-        "loop_lag_p99": interval.loop_lag.percentile(99),
+        "second": second.number,
+        "phase": second.phase.value,
+        "wall_s": round(second.wall_s, 6),
+        "sent": second.sent,
+        "by_status": _by_status(second.items),
+        "in_flight": second.in_flight,
+        "waiting": second.waiting,
+        "cpu_s": round(second.cpu_s, 6),
+        "latency": {f"p{percent:g}": value for percent, value in second.latency.items()} | {"max": second.latency_max},
+        "scheduling_lag_p99": second.lag_p99,
+        "loop_lag_p99": second.loop_lag_p99,
     }
+
+
+def _by_status(items: Counter[Label]) -> list[dict[str, str | int]]:
+    return [
+        {"status": status, "reason": reason, "utterances": number} for (status, reason), number in items.most_common()
+    ]

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from intently.bench.collector import Collector, ProcessTotal, Second
 from intently.bench.fleet import ProcessRecord
 from intently.bench.histogram import Histogram
-from intently.bench.recorder import Interval, Phase
 from intently.bench.tally import Tally
 
 
@@ -15,7 +15,6 @@ class ProcessLoad:
 
     Attributes:
         name: What people call it.
-        pid: Its number in the system.
         cpu: Its processor time, all threads, as a share of one core.
         loop_cpu: That of its event loop's thread.
         sent: Sends that were measured.
@@ -23,7 +22,6 @@ class ProcessLoad:
     """
 
     name: str
-    pid: int
     cpu: float
     loop_cpu: float
     sent: int
@@ -53,7 +51,7 @@ class Result:
     sent_per_s: float
     answered_per_s: float
     loop_lag: Histogram
-    series: Sequence[Interval]
+    series: Sequence[Second]
     processes: Sequence[ProcessLoad]
     unsent: int
     unfinished: int
@@ -66,52 +64,33 @@ class Result:
         return [f"{each.name}: {each.fault}" for each in self.processes if each.fault]
 
 
-def merge_seconds(records: Sequence[ProcessRecord]) -> list[Interval]:
-    """The intervals of all processes, second by second."""
-    merged: dict[tuple[str, int], Interval] = {}
-    for record in records:
-        for interval in record.intervals:
-            key = interval.phase.value, interval.number
-            if key in merged:
-                merged[key].merge(interval)
-            else:
-                merged[key] = Interval.from_fields(interval.to_fields())
-    order = list(Phase)
-    return sorted(merged.values(), key=lambda interval: (order.index(interval.phase), interval.number))
-
-
-def add_up(records: Sequence[ProcessRecord]) -> Result:
+def add_up(records: Sequence[ProcessRecord], collected: Collector) -> Result:
     """The result of what the processes told."""
     total, loop_lag = Tally(), Histogram()
-    windows = [[each for each in record.intervals if each.phase is Phase.WINDOW] for record in records]
-    for record in records:
-        for interval in record.intervals:
-            total.add(interval.measured)
-    for interval in (each for window in windows for each in window):
-        loop_lag.add(interval.loop_lag)
-    window_s = max((sum(each.wall_s for each in window) for window in windows), default=0.0)
-    answered = sum(each.warm_up.answered + each.measured.answered for window in windows for each in window)
-    after = sum(each.measured.sent for record in records for each in record.intervals if each.phase is Phase.AFTER)
+    for each in collected.totals:
+        total.add(each.measured)
+        loop_lag.add(each.loop_lag)
+    window_s = max((each.window_s for each in collected.totals), default=0.0)
+    sent = total.sent - sum(each.sent_after_window for each in collected.totals)
+    answered = sum(each.answered_in_window for each in collected.totals)
     return Result(
         total=total,
         window_s=window_s,
-        sent_per_s=(total.sent - after) / window_s if window_s else 0.0,
+        sent_per_s=sent / window_s if window_s else 0.0,
         answered_per_s=answered / window_s if window_s else 0.0,
         loop_lag=loop_lag,
-        series=merge_seconds(records),
-        processes=[_load(record, window) for record, window in zip(records, windows, strict=True)],
+        series=collected.seconds(),
+        processes=[_load(record, each) for record, each in zip(records, collected.totals, strict=True)],
         **{name: _sum_of(records, name) for name in ("unsent", "unfinished", "lost", "answered_twice")},
     )
 
 
-def _load(record: ProcessRecord, window: Sequence[Interval]) -> ProcessLoad:
-    wall_s = sum(each.wall_s for each in window)
+def _load(record: ProcessRecord, told: ProcessTotal) -> ProcessLoad:
     return ProcessLoad(
         name=record.name,
-        pid=record.pid,
-        cpu=sum(each.cpu_s for each in window) / wall_s if wall_s else 0.0,
-        loop_cpu=sum(each.loop_cpu_s for each in window) / wall_s if wall_s else 0.0,
-        sent=sum(each.measured.sent for each in record.intervals),
+        cpu=told.cpu_s / told.window_s if told.window_s else 0.0,
+        loop_cpu=told.loop_cpu_s / told.window_s if told.window_s else 0.0,
+        sent=told.measured.sent,
         fault=record.fault,
     )
 

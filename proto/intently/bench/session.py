@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from intently.bench.collector import Collector
 from intently.bench.fleet import Fleet
 from intently.bench.plan import Plan
 from intently.bench.progress import Progress, progress_of
@@ -35,11 +36,12 @@ class Session:
     async def run(self) -> int:
         """Runs it, prints the summary, writes the JSON, and returns the exit code."""
         started = datetime.now(UTC)
-        progress: Progress = progress_of(self._options.progress, self._plan)
-        fleet = Fleet(self._plan, progress.take)
+        progress: Progress = progress_of(self._options.progress)
+        collector = Collector(self._plan.processes, progress.show)
+        fleet = Fleet(self._plan, collector.take)
         with self._signals(), progress:
             await fleet.run(self._stop, self._kill)
-        result = add_up(fleet.records)
+        result = add_up(fleet.records, collector)
         ending = self._ending(result)
         print_summary(self._plan, result, ending, to_stderr=self._options.json == "-")
         if self._options.json is not None:

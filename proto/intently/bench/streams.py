@@ -4,19 +4,22 @@ import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 
+from intently.answers import Classification
+from intently.bench.channels import connect, keepalive_s, open_channels
 from intently.bench.plan import Plan, Share
+from intently.bench.raw_stream import RawStream, ended
 from intently.bench.tally import OK, Answer
-from intently.bench.traffic import connect, open_channel, outcome_name
-from intently.errors import from_rpc_error, from_status
-from intently.v1 import intent_service_pb2 as pb
+from intently.bench.traffic import failure, outcome_name
+from intently.client import IntentClient
+from intently.errors import IntentlyError
 
 
 class ItemStream(Protocol):
-    """One stream, whoever keeps it."""
+    """One stream, whoever keeps it. What fails raises an IntentlyError."""
 
     async def open(self) -> None:
         """Opens it."""
@@ -30,21 +33,67 @@ class ItemStream(Protocol):
         """Answers with the ids of their items, until the stream ends."""
         ...
 
-    async def close(self) -> None:
+    async def finish(self) -> None:
         """Half-closes."""
         ...
 
+    async def close(self) -> None:
+        """Ends it at once, if it has not ended."""
+        ...
+
+
+class LibraryStream:
+    """A stream of the client library: it outlives drains, restarts and lost connections.
+
+    Args:
+        ask: Items in flight to ask for; 0 leaves it to the server.
+    """
+
+    def __init__(self, client: IntentClient, plan: Plan, ask: int) -> None:
+        self._stream = client.stream(ordered=plan.ordered, max_in_flight=ask)
+
+    async def open(self) -> None:
+        """See `ItemStream`."""
+        await self._stream.__aenter__()
+
+    async def send(self, request_id: str, text: str) -> None:
+        """See `ItemStream`."""
+        await self._stream.send(text, request_id=request_id)
+
+    async def answers(self) -> AsyncIterator[tuple[str, Answer]]:
+        """See `ItemStream`."""
+        async for answer in self._stream:
+            yield answer.request_id, _answer(answer.result)
+
+    async def finish(self) -> None:
+        """See `ItemStream`."""
+        await self._stream.done()
+
+    async def close(self) -> None:
+        """See `ItemStream`."""
+        await self._stream.close()
+
 
 class Streams:
-    """Items over `share.streams` streams, in turn.
+    """Items over streams, in turn.
 
     Args:
         streams: Not open yet.
+        channels: To be connected before, and closed at the end.
+        clients: To be closed at the end.
     """
 
-    def __init__(self, plan: Plan, share: Share, channels: list[grpc.aio.Channel], streams: list[ItemStream]) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        plan: Plan,
+        share: Share,
+        streams: list[ItemStream],
+        channels: list[grpc.aio.Channel],
+        clients: list[IntentClient],
+    ) -> None:
+        self._wait_s = plan.wait_s
         self._channels = channels
+        self._clients = clients
         self._streams = streams
         self._pending: list[dict[str, asyncio.Future[Answer]]] = [{} for _ in streams]
         self._readers: list[asyncio.Task[None]] = []
@@ -56,8 +105,9 @@ class Streams:
 
     async def open(self) -> None:
         """See `Traffic`."""
-        await connect(self._channels, self._plan.wait_s)
-        await asyncio.gather(*(stream.open() for stream in self._streams))
+        await connect(self._channels, self._wait_s)
+        async with asyncio.timeout(self._wait_s):
+            await asyncio.gather(*(stream.open() for stream in self._streams))
         self._readers = [asyncio.ensure_future(self._read(number)) for number in range(len(self._streams))]
 
     async def call(self, number: int) -> Answer:
@@ -65,32 +115,30 @@ class Streams:
         number %= len(self._streams)
         request_id = next(self._ids)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        pending = self._pending[number]
-        pending[request_id] = answer
+        self._pending[number][request_id] = answer
         try:
             await self._streams[number].send(request_id, next(self._texts))
-        except grpc.aio.AioRpcError as error:
-            pending.pop(request_id, None)
+        except IntentlyError as error:
+            self._pending[number].pop(request_id, None)
             return failure(error)
-        except asyncio.InvalidStateError:  # the stream has ended
-            pending.pop(request_id, None)
-            return Answer(ok=False, items=((("UNAVAILABLE", "STREAM_ENDED"), 1),))
         return await answer
 
     async def close(self) -> None:
         """See `Traffic`."""
         self.lost = sum(len(pending) for pending in self._pending)
-        await asyncio.gather(*(stream.close() for stream in self._streams), return_exceptions=True)
+        await asyncio.gather(*(stream.finish() for stream in self._streams))
         if self._readers:
             await asyncio.wait(self._readers, timeout=1.0)
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
+        await asyncio.gather(*(stream.close() for stream in self._streams))
+        await asyncio.gather(*(client.close() for client in self._clients))
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
     async def _read(self, number: int) -> None:
         pending = self._pending[number]
-        ended = Answer(ok=False, items=((("UNAVAILABLE", "STREAM_ENDED"), 1),))
+        end = failure(ended())
         try:
             async for request_id, answer in self._streams[number].answers():
                 waiter = pending.pop(request_id, None)
@@ -98,76 +146,36 @@ class Streams:
                     self.answered_twice += 1
                 elif not waiter.done():
                     waiter.set_result(answer)
-        except grpc.aio.AioRpcError as error:
-            ended = failure(error)
+        except IntentlyError as error:
+            end = failure(error)
         for waiter in pending.values():
             if not waiter.done():
-                waiter.set_result(ended)
+                waiter.set_result(end)
+        pending.clear()
 
 
-def failure(error: grpc.aio.AioRpcError) -> Answer:
-    """The end of an item whose stream failed."""
-    return Answer(ok=False, items=(((error.code().name, from_rpc_error(error).reason), 1),))
+def _answer(result: Classification | IntentlyError) -> Answer:
+    if isinstance(result, IntentlyError):
+        return failure(result)
+    return Answer(ok=True, items=(((OK, ""), 1),), outcomes=(outcome_name(result.message),))
 
 
-class RawStream:
-    """A stream by the contract alone: nobody reopens it.
-
-    Args:
-        ask: Items in flight to ask for; 0 leaves it to the server.
-    """
-
-    def __init__(self, channel: grpc.aio.Channel, plan: Plan, ask: int) -> None:
-        self._method = channel.stream_stream(
-            "/intently.v1.IntentService/ClassifyStream",
-            request_serializer=pb.ClassifyStreamRequest.SerializeToString,
-            response_deserializer=pb.ClassifyStreamResponse.FromString,
-        )
-        self._plan = plan
-        self._ask = ask
-        self._places = asyncio.Semaphore(0)
-        self._writing = asyncio.Lock()
-        self._call: Any = None
-
-    async def open(self) -> None:
-        """See `ItemStream`."""
-        self._call = self._method(metadata=grpc.aio.Metadata(*self._plan.metadata))
-        config = pb.StreamConfig(max_in_flight=self._ask, ordered=self._plan.ordered)
-        await self._call.write(pb.ClassifyStreamRequest(config=config))
-        first = await self._call.read()
-        self._places = asyncio.Semaphore(first.ready.max_in_flight)
-
-    async def send(self, request_id: str, text: str) -> None:
-        """See `ItemStream`."""
-        await self._places.acquire()
-        item = pb.ClassifyItem(request=pb.ClassifyRequest(request_id=request_id, text=text))
-        async with self._writing:
-            await self._call.write(pb.ClassifyStreamRequest(item=item))
-
-    async def answers(self) -> AsyncIterator[tuple[str, Answer]]:
-        """See `ItemStream`."""
-        while (message := await self._call.read()) is not grpc.aio.EOF:
-            if message.HasField("response"):
-                outcomes = (outcome_name(message.response),)
-                answer = Answer(ok=True, items=(((OK, ""), 1),), outcomes=outcomes)
-                yield message.response.request_id, answer
-            elif message.HasField("error"):
-                error = from_status(message.error.status)
-                yield message.error.request_id, Answer(ok=False, items=(((error.code.name, error.reason), 1),))
-            else:
-                continue
-            self._places.release()
-
-    async def close(self) -> None:
-        """See `ItemStream`."""
-        await self._call.done_writing()
-
-
-def raw_streams(plan: Plan, share: Share) -> Streams:
-    """Streams of the contract alone, spread over the connections."""
-    channels = [open_channel(plan) for _ in range(plan.connections)]
+def streams_of(plan: Plan, share: Share) -> Streams:
+    """The streams of one process, spread over its connections."""
     ask = 0 if plan.rate is not None else share.concurrency
-    streams: list[ItemStream] = [
-        RawStream(channels[number % len(channels)], plan, ask) for number in range(share.streams)
+    if plan.raw_streams:
+        channels = open_channels(plan)
+        raw: list[ItemStream] = [RawStream(channels[n % len(channels)], plan, ask) for n in range(share.streams)]
+        return Streams(plan, share, raw, channels, [])
+    clients = [
+        IntentClient(
+            plan.address,
+            security=plan.credentials.load(),
+            timeout_s=plan.timeout_s,
+            priority=plan.priority,
+            keepalive_s=keepalive_s(number),
+        )
+        for number in range(plan.connections)
     ]
-    return Streams(plan, share, channels, streams)
+    kept: list[ItemStream] = [LibraryStream(clients[n % len(clients)], plan, ask) for n in range(share.streams)]
+    return Streams(plan, share, kept, [], clients)

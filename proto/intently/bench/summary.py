@@ -1,11 +1,13 @@
 """The end of a run, for people."""
 
+import math
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from intently.bench.histogram import Histogram
-from intently.bench.plan import Plan, Shape
+from intently.bench.plan import Arrivals, Plan, Shape
 from intently.bench.report import Ending
 from intently.bench.result import Result
 
@@ -31,8 +33,7 @@ def print_summary(plan: Plan, result: Result, ending: Ending, *, to_stderr: bool
 def _figures(plan: Plan, result: Result) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     total = result.total
-    asked = "" if plan.rate is None else f" of {plan.rate:g} asked"
-    table.add_row("sent", f"{total.sent} in {result.window_s:.2f} s: {result.sent_per_s:.1f}/s{asked}")
+    table.add_row("sent", f"{total.sent} in {result.window_s:.2f} s: {result.sent_per_s:.1f}/s{_asked(plan, result)}")
     table.add_row("goodput", f"{result.answered_per_s:.1f} utterances answered a second")
     for (status, reason), number in total.items.most_common():
         table.add_row("", f"{number} {status}{' ' + reason if reason else ''}")
@@ -50,6 +51,14 @@ def _figures(plan: Plan, result: Result) -> Table:
     for process in result.processes:
         table.add_row(process.name, f"{process.sent} sent, {process.cpu:.0%} of a core")
     return table
+
+
+def _asked(plan: Plan, result: Result) -> str:
+    """The rate that was asked for, and how far from it chance leads: the deviation of a Poisson count."""
+    if plan.rate is None:
+        return ""
+    by_chance = math.sqrt(plan.rate / result.window_s) if result.window_s else 0.0
+    return f" of {plan.rate:g} asked" + (f" ± {by_chance:.1f}" if plan.arrivals is Arrivals.POISSON else "")
 
 
 def _latencies(result: Result) -> Table:

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.message import DecodeError
 
+from intently.bench.channels import connect, open_channels
 from intently.bench.plan import Plan, Shape, Share
 from intently.bench.tally import OK, Answer
-from intently.errors import from_rpc_error, from_status
+from intently.errors import IntentlyError, from_rpc_error, from_status
 from intently.v1 import intent_service_pb2 as pb
 
 LOOK_INTO_EVERY = 16  # of the answers to unary calls: the others are not decoded
@@ -31,6 +32,7 @@ class Traffic(Protocol):
 
         Raises:
             TimeoutError: if no server answers.
+            IntentlyError: if one refuses.
         """
         ...
 
@@ -43,28 +45,6 @@ class Traffic(Protocol):
         ...
 
 
-def open_channel(plan: Plan) -> grpc.aio.Channel:
-    """A connection of its own to the server, without retries: what the server refused is to be seen."""
-    return grpc.aio.insecure_channel(
-        plan.address,
-        options=[
-            ("grpc.enable_retries", int(plan.retry)),
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.max_receive_message_length", -1),
-        ],
-    )
-
-
-async def connect(channels: list[grpc.aio.Channel], wait_s: float) -> None:
-    """Waits until all are connected.
-
-    Raises:
-        TimeoutError: if one is not within `wait_s` seconds.
-    """
-    async with asyncio.timeout(wait_s):
-        await asyncio.gather(*(channel.channel_ready() for channel in channels))
-
-
 class Calls:
     """Unary calls, or batches."""
 
@@ -75,8 +55,8 @@ class Calls:
         self._plan = plan
         self._batch = plan.shape is Shape.BATCH
         self._whole = plan.batch_size if self._batch else 1
-        self._metadata = grpc.aio.Metadata(*plan.metadata)
-        self._channels = [open_channel(plan) for _ in range(plan.connections)]
+        self._metadata = plan.call_metadata()
+        self._channels = open_channels(plan)
         method = f"{_SERVICE}{'BatchClassify' if self._batch else 'Classify'}"
         self._methods: list[Any] = [channel.unary_unary(method) for channel in self._channels]
         said = random.Random(plan.seed + share.index).sample(plan.utterances, len(plan.utterances))
@@ -93,7 +73,7 @@ class Calls:
         try:
             response = await method(next(self._payloads), timeout=self._plan.timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            return Answer(ok=False, items=(((error.code().name, from_rpc_error(error).reason), self._whole),))
+            return failure(from_rpc_error(error), self._whole)
         self._answers += 1
         if self._batch:
             return _of_batch(response, self._whole)
@@ -102,6 +82,11 @@ class Calls:
     async def close(self) -> None:
         """See `Traffic`."""
         await asyncio.gather(*(channel.close() for channel in self._channels))
+
+
+def failure(error: IntentlyError, utterances: int = 1) -> Answer:
+    """How a send ended that failed as a whole."""
+    return Answer(ok=False, items=(((error.code.name, error.reason), utterances),))
 
 
 def _requests(said: list[str]) -> list[bytes]:

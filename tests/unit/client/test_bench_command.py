@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intently import Priority
 from intently.bench import command
 from intently.bench.arguments import seconds
 from intently.bench.plan import Arrivals, Plan, Shape
@@ -40,7 +41,7 @@ def test_arguments_become_the_plan() -> None:
     assert (plan.rate, plan.arrivals, plan.shape, plan.batch_size) == (250.5, Arrivals.CONSTANT, Shape.BATCH, 4)
     assert (plan.processes, plan.connections, plan.seed, plan.max_outstanding, plan.retry) == (2, 3, 7, 9, True)
     assert (plan.warm_up_s, plan.duration_s, plan.timeout_s) == (0.5, 120.0, 1.5)
-    assert plan.metadata == (("x-team", "a=b"), ("x-intently-priority", "low"))
+    assert (plan.metadata, plan.priority) == ((("x-team", "a=b"),), Priority.LOW)
 
 
 def test_a_number_of_requests_takes_as_long_as_it_takes() -> None:
@@ -79,6 +80,11 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         ["--concurrency", "1", "--processes", "2"],
         ["--shape", "stream", "--streams", "1", "--processes", "2"],
         ["--utterances", "does-not-exist"],
+        ["--json", "does-not-exist/report.json"],
+        ["--token-file", "does-not-exist"],
+        ["--certificate", __file__],
+        ["--token-file", __file__, "--address", "example.org:443"],
+        ["--shape", "stream", "--metadata", "a=b"],
     ],
 )
 def test_what_does_not_fit_together_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +92,7 @@ def test_what_does_not_fit_together_exits_with_2(arguments: list[str], capsys: p
     assert capsys.readouterr().err.startswith("intently bench: ")
 
 
+@settings(deadline=None)
 @given(number=st.integers(min_value=1, max_value=10_000))
 def test_times_have_units(number: int) -> None:
     assert seconds(f"{number}ms") == pytest.approx(number / 1e3)
@@ -145,7 +152,7 @@ def test_importing_the_command_needs_nothing_of_the_extra() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.parametrize("missing", ["hdrh", "rich"])
+@pytest.mark.parametrize("missing", ["hdrh", "rich", "uvloop"])
 def test_without_the_extra_it_says_how_to_get_it(missing: str) -> None:
     ended = run_python(
         f"import sys; sys.modules[{missing!r}] = None\n"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from intently.bench.collector import Collector, Second
 from intently.bench.fleet import ProcessRecord
 from intently.bench.histogram import Histogram
 from intently.bench.recorder import Interval, Phase
@@ -34,9 +35,10 @@ def window(
 
 def result_of(*intervals: Interval, unsent: int = 0) -> Result:
     ending = {"unsent": unsent, "unfinished": 0, "lost": 0, "answered_twice": 0}
-    return add_up(
-        [ProcessRecord(f"process {n + 1}", n, [each], ending if n == 0 else None) for n, each in enumerate(intervals)]
-    )
+    collected = Collector(len(intervals))
+    for number, interval in enumerate(intervals):
+        collected.take(number, interval)
+    return add_up([ProcessRecord(f"process {n + 1}", None if n else ending) for n in range(len(intervals))], collected)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_sends_that_never_began_are_told() -> None:
 
 
 def test_a_run_that_measured_nothing_has_no_verdict() -> None:
-    assert not judge(add_up([ProcessRecord("process 1", 1, fault="no server answers")])).limited_by_generator
+    assert not judge(add_up([ProcessRecord("process 1", fault="no server answers")], Collector(1))).limited_by_generator
 
 
 def test_rates_are_over_the_window_and_counts_over_all() -> None:
@@ -97,6 +99,24 @@ def test_answers_to_the_warm_up_that_come_in_the_window_are_goodput_and_nothing_
 
 
 def test_a_process_that_died_is_named() -> None:
-    result = add_up([ProcessRecord("process 1", 1, [window()], fault="was killed by signal 9")])
+    collected = Collector(2)
+    collected.take(0, window())
+    records = [ProcessRecord("process 1", fault="was killed by signal 9"), ProcessRecord("process 2")]
+    result = add_up(records, collected)
     assert result.faults == ["process 1: was killed by signal 9"]
     assert result.total.sent == 100
+    assert [each.sent for each in result.series] == [100]  # a second of which not all have told
+
+
+def test_a_second_is_complete_once_all_have_told_of_it() -> None:
+    complete: list[Second] = []
+    collected = Collector(2, complete.append)
+    collected.take(0, window(latency_s=0.01))
+    collected.take(0, window(phase=Phase.AFTER))
+    assert complete == []
+    collected.take(1, window(latency_s=0.03, cpu_s=0.7))
+    [second] = complete
+    assert (second.phase, second.sent, second.answered, second.cpu_s) == (Phase.WINDOW, 200, 200, 1.2)
+    assert second.latency[50.0] == pytest.approx(0.01, rel=0.01)
+    assert second.latency_max == pytest.approx(0.03, rel=0.01)
+    assert [each.phase for each in collected.seconds()] == [Phase.WINDOW, Phase.AFTER]

@@ -1,0 +1,148 @@
+"""The options of `intently bench`, and what its help says."""
+
+import argparse
+from pathlib import Path
+
+from intently.answers import Priority
+from intently.bench.arguments import metadatum, natural, positive, positive_seconds, rate, seconds
+from intently.bench.plan import Arrivals, Shape
+from intently.client import PRIORITY_METADATA
+
+DESCRIPTION = """\
+Sends load and measures how long answers take.
+
+With --rate the loop is open: sends follow a schedule that no answer shifts, and a latency begins when the send was due
+(no coordinated omission). Without, it is closed: --concurrency calls are under way at any time, each followed by the
+next. Latencies are those of answers; how long failures took is given apart. Rates are over the time from the end of the
+warm-up until sending ended."""
+EPILOG = """\
+The generator was the bottleneck if a process used more than 90 % of a core; if the 99th percentile of the scheduling
+lag, or of the event loop's, is over 1 ms and over 10 % of the median latency; or if sends waited for
+--max-outstanding.
+
+Exit codes: 0 done; 1 a threshold failed, nothing was answered, items of streams were lost, or a process died; 2 wrong
+usage; 3 the generator was the bottleneck (unless --allow-limited)."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `intently bench` to a parser."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--address", default="127.0.0.1:50051", help="HOST:PORT of the server (default: %(default)s)")
+    _add_security(parser.add_argument_group("security"))
+    _add_load(parser.add_argument_group("load"))
+    _add_work(parser.add_argument_group("what is sent"))
+    _add_outcome(parser.add_argument_group("what comes of it"))
+
+
+def _add_security(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--tls", action="store_true", help="encrypt; any of the following but the token does so too")
+    group.add_argument("--ca", metavar="FILE", help="authorities that may vouch for the server, PEM")
+    group.add_argument("--certificate", metavar="FILE", help="the caller's certificate chain, PEM")
+    group.add_argument("--key", metavar="FILE", help="its private key, PEM")
+    group.add_argument("--server-name", metavar="NAME", help="the name in the server's certificate")
+    group.add_argument("--token-file", metavar="FILE", help="a bearer token; over TLS, or to this machine")
+
+
+def _add_load(group: "argparse._ArgumentGroup") -> None:
+    loop = group.add_mutually_exclusive_group()
+    loop.add_argument("--rate", type=rate, metavar="R", help="open loop: sends a second, over all processes")
+    loop.add_argument(
+        "--concurrency",
+        type=positive,
+        default=8,
+        metavar="C",
+        help="closed loop: calls under way, over all processes; with --shape stream, items in flight on each stream "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--arrivals",
+        choices=[each.value for each in Arrivals],
+        default=Arrivals.POISSON.value,
+        help="open loop: how sends are spread (default: %(default)s)",
+    )
+    group.add_argument(
+        "--max-outstanding",
+        type=positive,
+        default=4096,
+        metavar="N",
+        help="open loop: sends of a process unanswered at once; more wait, which is told (default: %(default)s)",
+    )
+    group.add_argument("--duration", type=positive_seconds, metavar="S", help="how long to measure (default: 10s)")
+    group.add_argument("--requests", type=positive, metavar="N", help="how many sends to measure; or the duration")
+    group.add_argument("--warm-up", type=seconds, default=0.0, metavar="S", help="first, without measuring")
+    group.add_argument("--processes", type=positive, default=1, metavar="N", help="(default: %(default)s)")
+    group.add_argument(
+        "--connections", type=positive, default=1, metavar="N", help="of each process (default: %(default)s)"
+    )
+    group.add_argument(
+        "--wait",
+        type=positive_seconds,
+        default=5.0,
+        metavar="S",
+        help="how long to wait for the server to be there (default: %(default)s)",
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of arrivals and utterances")
+
+
+def _add_work(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--shape",
+        choices=[each.value for each in Shape],
+        default=Shape.UNARY.value,
+        help="single calls, batches, or items on long-lived streams (default: %(default)s)",
+    )
+    group.add_argument(
+        "--batch-size", type=positive, default=16, metavar="N", help="utterances of a batch (default: %(default)s)"
+    )
+    group.add_argument(
+        "--streams", type=positive, default=1, metavar="K", help="over all processes (default: %(default)s)"
+    )
+    group.add_argument(
+        "--raw-streams",
+        action="store_true",
+        help="streams without the client library, which reopens them: one that ends stays ended",
+    )
+    group.add_argument("--ordered", action="store_true", help="streams answer in order")
+    group.add_argument(
+        "--utterances",
+        type=Path,
+        metavar="FILE",
+        help='lines of text, or of JSON with a "text" (default: made from the seed)',
+    )
+    group.add_argument(
+        "--timeout",
+        type=positive_seconds,
+        default=10.0,
+        metavar="S",
+        help="deadline of each call; for streams, how long the last answers are waited for (default: %(default)s)",
+    )
+    group.add_argument(
+        "--priority", choices=[each.value for each in Priority], help=f"sent as metadata {PRIORITY_METADATA}"
+    )
+    group.add_argument(
+        "--metadata",
+        type=metadatum,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="sent with each call; may be repeated",
+    )
+    group.add_argument(
+        "--retry",
+        action="store_true",
+        help="single calls and batches that find nobody are tried again, unseen, as the client library does",
+    )
+
+
+def _add_outcome(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--json", metavar="FILE", help="write everything that was measured there; - is stdout")
+    group.add_argument(
+        "--progress",
+        choices=["auto", "table", "lines", "off"],
+        default="auto",
+        help="a table or a line each second on stderr; auto is a table on a terminal, else off (default: %(default)s)",
+    )
+    group.add_argument("--max-p99", type=positive_seconds, metavar="S", help="exit with 1 if p99 is over it")
+    group.add_argument("--max-errors", type=natural, metavar="N", help="exit with 1 if more utterances failed")
+    group.add_argument("--allow-limited", action="store_true", help="exit with 0 though the generator was the limit")
