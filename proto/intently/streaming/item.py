@@ -17,9 +17,9 @@ Result: TypeAlias = Classification | IntentlyError
 class Fate(enum.Enum):
     """What becomes of a turn that an item would add to the accumulated context."""
 
-    OPEN = "open"  # the item has no answer of a server yet
-    KEPT = "kept"
-    DROPPED = "dropped"  # no server has it, or it was refused
+    OPEN = "open"  # the item has no answer yet
+    KEPT = "kept"  # it was classified
+    DROPPED = "dropped"  # it never will be
 
 
 @dataclass(slots=True, eq=False)

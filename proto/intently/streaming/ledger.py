@@ -218,6 +218,7 @@ class Ledger:
         if item is None:
             return
         item.link = None
+        link.forget(item.said)
         if isinstance(error, UnavailableError):
             self.leave(link, now)
             self._wait_again(item, error)
@@ -229,7 +230,7 @@ class Ledger:
             item.not_before = now + pause_s
             self._wait_again(item, error)
             return
-        self._conversation.settle(item, Fate.DROPPED if isinstance(error, InvalidRequestError) else Fate.KEPT)
+        self._conversation.settle(item, Fate.DROPPED)
         self._owed.settle(item, error)
 
     def leave(self, link: Link, now: float) -> None:

@@ -43,6 +43,11 @@ class Link:
             del self.context[: -2 * MAX_TURNS]
         self.context.append(said)
 
+    def forget(self, said: Said | None) -> None:
+        """The server has refused an item: what it said is no turn there."""
+        if said is not None and said in self.context:
+            self.context.remove(said)
+
     def newest_context(self) -> list[Said]:
         """The newest turns of the server's context."""
         return [said for said in self.context if said.fate is not Fate.DROPPED][-self.turns :] if self.turns else []

@@ -66,6 +66,11 @@ class Server:
             case Close():
                 self.draining = True
 
+    def fail(self, text: str) -> None:
+        """What is not classified is no turn."""
+        if text in self.context:
+            self.context.remove(text)
+
     def _take(self, item: Item) -> None:
         text, request_id = item.message.request.text, item.request_id
         if self.draining:
@@ -112,7 +117,8 @@ class StreamMachine(RuleBasedStateMachine):
         self.sent: dict[Item, Sent] = {}
         self.results: list[Item] = []
         self.untaken: list[Item] = []
-        self.kept: set[str] = set()  # final texts that a server took, and said so
+        self.kept: set[str] = set()  # texts that were classified, and refused by none before
+        self.delayed: set[str] = set()  # texts that a full server refused: they may come after what followed them
         self.epoch = 0
         self.finishing = False
         self._link_with(2)
@@ -234,10 +240,14 @@ class StreamMachine(RuleBasedStateMachine):
 
     def _answer(self, server: Server, request_id: str, instead: IntentlyError | None = None) -> None:
         answer, item = server.in_flight.pop(request_id), server.link.in_flight[request_id]
+        text = self.sent[item].text
         if instead is not None and isinstance(answer, Classification):
             answer = instead
-        if answer is TAKEN_BACK or answer is FULL_FOR_GOOD or isinstance(answer, Classification):
-            self.kept.add(self.sent[item].text)
+            self.delayed.add(text)
+        if isinstance(answer, IntentlyError):
+            server.fail(text)
+        elif text not in self.delayed:
+            self.kept.add(text)
         self._say(server.link, request_id, answer)
 
     def _say(self, link: Link, request_id: str, answer: Classification | IntentlyError) -> None:
@@ -307,7 +317,7 @@ class StreamMachine(RuleBasedStateMachine):
             self._check_context(item, [text for text in result.message.model.model.split(SEPARATOR) if text])
 
     def _check_context(self, item: Item, seen: list[str]) -> None:
-        """What a server took must be in the context, what was lost on the way may be, in order, the newest turns."""
+        """What was classified must be in the context, what was not may have been, in order, the newest turns."""
         before = [
             self.sent[each].text
             for each in self.accepted[: item.number - 1]
@@ -317,7 +327,7 @@ class StreamMachine(RuleBasedStateMachine):
         ]
         places = [before.index(text) for text in seen]  # fails for what it must not see
         assert places == sorted(set(places)), "context out of order"
-        newest = before[places[0] :] if len(seen) == TURNS else before
+        newest = before if len(before) <= TURNS else before[places[0] :] if places else []
         assert [text for text in newest if text in self.kept and text not in seen] == []
 
     @invariant()
