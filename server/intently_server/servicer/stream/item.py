@@ -48,6 +48,13 @@ class Item:
         """Whether the engine was given it."""
         return self.stages.started > 0.0
 
+    @property
+    def failed(self) -> bool:
+        """Whether it is known that no response will answer it."""
+        if self.withdrawn is not None or self.answer.cancelled():
+            return True
+        return self.answer.done() and not isinstance(self.answer.result(), pb.ClassifyResponse)
+
     def withdraw(self, why: IntentlyError) -> None:
         """Ends the work on it; its answer is `why`, unless there is one already."""
         if not self.answer.done():

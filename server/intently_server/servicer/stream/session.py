@@ -27,7 +27,7 @@ from intently_server.types import Stages
 Write = Callable[[pb.ClassifyStreamResponse], Awaitable[None]]
 
 _JITTER = 0.1  # of the greatest age: streams that were opened together do not end together
-_LAST_ANSWERS = 0.1  # of the grace, for saying of what is in flight that it was not finished
+_WORKING_SHARE = 0.9  # of the grace; the rest is for saying of what is in flight that it was not finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ async def serve_stream(
         lifecycle: Says when the server takes nothing new, and why.
 
     Raises:
-        IntentlyError: if the beginning is wrong. Nothing later ends a stream but a caller that does not read its end.
+        IntentlyError: if the beginning is wrong. Nothing that comes later ends a stream early.
     """
     age_s = limits.jittered_age_s()
     old_at = time.monotonic() + age_s
@@ -101,25 +101,16 @@ class StreamSession:
         self._owed = 0  # messages read whose answers are not written
         self._all_read = False
         self._ended: Unavailable | None = None  # why nothing new is taken
-        self._cut_off = False
 
     async def run(self, messages: Messages, write: Write, old_at: float) -> None:
-        """Serves the stream to its end; tells the caller to open another at `old_at`, in monotonic seconds.
-
-        Raises:
-            Unavailable: if it had to end before the caller had read all.
-        """
+        """Serves the stream to its end; tells the caller to open another at `old_at`, in monotonic seconds."""
         await write(pb.ClassifyStreamResponse(ready=self._ready))
         writing, reading = asyncio.create_task(self._write(write)), asyncio.create_task(self._read(messages))
-        ending = asyncio.create_task(self._end(old_at, writing))
+        ending = asyncio.create_task(self._end(old_at))
         try:
             await writing
             if reading.done():
                 reading.result()
-        except asyncio.CancelledError:
-            if self._cut_off and self._ended is not None:
-                raise self._ended from None
-            raise
         finally:
             tasks: list[asyncio.Future[Any]] = [writing, reading, ending, *(item.answer for item in self._in_flight)]
             for task in tasks:
@@ -176,9 +167,9 @@ class StreamSession:
         if self._accumulates:
             request.context.extend(self._conversation.turns())
         answer = asyncio.ensure_future(self._classify(request, stages, self._accumulates))
-        if self._accumulates and (message.is_final or not message.utterance_id):
-            self._conversation.add(request.text, answer)
         item = Item(request.request_id, answer, stages, message.utterance_id, message.sequence)
+        if self._accumulates and (message.is_final or not message.utterance_id):
+            self._conversation.add(request.text, item)
         self._in_flight.add(item)
         return item
 
@@ -192,22 +183,20 @@ class StreamSession:
         self._owed += 1
         await self._places.acquire()
 
-    async def _end(self, old_at: float, writing: "asyncio.Task[None]") -> None:
+    async def _end(self, old_at: float) -> None:
         """Ends the stream in order: when the server drains, or when the stream is old.
 
         What is in flight has the grace to finish; what has not by then is answered with why. A caller that does not
-        read even that is cut off.
+        read its answers keeps the stream open, at the cost of as many answers as it was granted: gRPC has no way to end
+        a call while a message of it is being written, but to stop the server.
         """
         notice = await self._reason_to_end(old_at)
         grace_s = notice.grace.ToNanoseconds() / 1e9
         self._outbox.announce(notice)
         self._finish_if_done()
-        await asyncio.sleep(grace_s * (1 - _LAST_ANSWERS))
+        await asyncio.sleep(grace_s * _WORKING_SHARE)
         if self._ended is not None:
             self._in_flight.withdraw_all(self._ended)
-        await asyncio.sleep(grace_s * _LAST_ANSWERS)
-        self._cut_off = True
-        writing.cancel()
 
     async def _reason_to_end(self, old_at: float) -> pb.DrainNotice:
         try:
