@@ -143,6 +143,11 @@ def _add_outcome(group: "argparse._ArgumentGroup") -> None:
         default="auto",
         help="a table or a line each second on stderr; auto is a table on a terminal, else off (default: %(default)s)",
     )
-    group.add_argument("--max-p99", type=positive_seconds, metavar="S", help="exit with 1 if p99 is over it")
+    group.add_argument(
+        "--max-p99",
+        type=positive_seconds,
+        metavar="S",
+        help="exit with 1 if the p99 of the answers is over it; failures count by --max-errors",
+    )
     group.add_argument("--max-errors", type=natural, metavar="N", help="exit with 1 if more utterances failed")
     group.add_argument("--allow-limited", action="store_true", help="exit with 0 though the generator was the limit")

@@ -1,5 +1,7 @@
 """What the load generator counts: histograms and tallies of several processes add up to that of one."""
 
+import gc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,3 +115,13 @@ def test_intervals_of_processes_merge_and_travel_whole() -> None:
     assert (first.number, first.phase, first.wall_s, first.cpu_s) == (3, Phase.WINDOW, 1.0, 1.0)
     assert (first.in_flight, first.waiting, first.loop_lag.count) == (14, 4, 2)
     assert first.everything.answered == 5
+
+
+def test_a_histogram_leaves_nothing_for_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        Histogram.decode(holding([0.5]).encode())
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
