@@ -48,8 +48,8 @@ class Bench:
     async def started(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """The command as a process of its own, showing a line a second on its stderr; killed if it is left running."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "intently.bench", *self.arguments("--progress", "lines", *arguments)),
+            Path(sys.executable).with_name("intently"),
+            *("bench", *self.arguments("--progress", "lines", *arguments)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from intently.bench.options import add_options
 from intently.bench.plan import Arrivals, Credentials, Plan, Shape
 from intently.bench.utterances import made, read
 from intently.channel import is_local
+from intently.cli.connection import TOKEN_FILE_VARIABLE
 
 DONE, FAILED, USAGE, LIMITED = 0, 1, 2, 3
 
@@ -90,7 +92,7 @@ def _credentials_of(options: argparse.Namespace) -> Credentials:
         ca=options.ca,
         certificate=options.certificate,
         key=options.key,
-        token=options.token_file,
+        token=options.token_file or os.environ.get(TOKEN_FILE_VARIABLE) or None,
         server_name=options.server_name,
     )
     security = credentials.load()

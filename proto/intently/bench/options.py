@@ -6,6 +6,7 @@ from pathlib import Path
 from intently.answers import Priority
 from intently.bench.arguments import metadatum, natural, positive, positive_seconds, rate, seconds
 from intently.bench.plan import Arrivals, Shape
+from intently.cli.connection import DEFAULT_ADDRESS, TOKEN_FILE_VARIABLE
 from intently.client import PRIORITY_METADATA
 
 DESCRIPTION = """\
@@ -28,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `intently bench` to a parser."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--address", default="127.0.0.1:50051", help="HOST:PORT of the server (default: %(default)s)")
+    parser.add_argument("--address", default=DEFAULT_ADDRESS, help="HOST:PORT of the server (default: %(default)s)")
     _add_security(parser.add_argument_group("security"))
     _add_load(parser.add_argument_group("load"))
     _add_work(parser.add_argument_group("what is sent"))
@@ -38,10 +39,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _add_security(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--tls", action="store_true", help="encrypt; any of the following but the token does so too")
     group.add_argument("--ca", metavar="FILE", help="authorities that may vouch for the server, PEM")
-    group.add_argument("--certificate", metavar="FILE", help="the caller's certificate chain, PEM")
+    group.add_argument("--certificate", "--cert", metavar="FILE", help="the caller's certificate chain, PEM")
     group.add_argument("--key", metavar="FILE", help="its private key, PEM")
     group.add_argument("--server-name", metavar="NAME", help="the name in the server's certificate")
-    group.add_argument("--token-file", metavar="FILE", help="a bearer token; over TLS, or to this machine")
+    group.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help=f"a bearer token; over TLS, or to this machine (environment: {TOKEN_FILE_VARIABLE})",
+    )
 
 
 def _add_load(group: "argparse._ArgumentGroup") -> None:

@@ -16,6 +16,11 @@ from intently.bench.plan import Arrivals, Plan, Shape
 from intently.bench.utterances import made, read
 
 
+@pytest.fixture(autouse=True)
+def _no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INTENTLY_TOKEN_FILE", raising=False)
+
+
 def parse(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="intently bench")
     command.add_arguments(parser)
@@ -42,6 +47,15 @@ def test_arguments_become_the_plan() -> None:
     assert (plan.processes, plan.connections, plan.seed, plan.max_outstanding, plan.retry) == (2, 3, 7, 9, True)
     assert (plan.warm_up_s, plan.duration_s, plan.timeout_s) == (0.5, 120.0, 1.5)
     assert (plan.metadata, plan.priority) == ((("x-team", "a=b"),), Priority.LOW)
+
+
+def test_the_token_s_file_may_be_named_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files = [tmp_path / "of the environment", tmp_path / "of the arguments"]
+    for file in files:
+        file.write_text("token\n", encoding="ascii")
+    monkeypatch.setenv("INTENTLY_TOKEN_FILE", str(files[0]))
+    assert plan_of().credentials.token == str(files[0])
+    assert plan_of("--token-file", str(files[1])).credentials.token == str(files[1])
 
 
 def test_a_number_of_requests_takes_as_long_as_it_takes() -> None:

@@ -118,10 +118,12 @@ def test_intervals_of_processes_merge_and_travel_whole() -> None:
 
 
 def test_a_histogram_leaves_nothing_for_the_garbage_collector() -> None:
+    encoded = holding([0.5]).encode()
     gc.collect()
     gc.disable()
     try:
-        Histogram.decode(holding([0.5]).encode())
+        holding([0.5])
+        Histogram.decode(encoded)
         assert gc.collect() == 0
     finally:
         gc.enable()
