@@ -118,7 +118,9 @@ def test_intervals_of_processes_merge_and_travel_whole() -> None:
 
 
 def test_a_histogram_leaves_nothing_for_the_garbage_collector() -> None:
-    encoded = holding([0.5]).encode()
+    kept = holding([0.5])  # keeps the array's type, which ctypes makes anew otherwise
+    encoded = kept.encode()
+    Histogram.decode(encoded)
     gc.collect()
     gc.disable()
     try:
