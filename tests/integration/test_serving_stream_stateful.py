@@ -112,7 +112,8 @@ class Conversation(RuleBasedStateMachine):
             if self.model.drained and "SendMessageOperation" in str(error.debug_error_string()):
                 return grpc.StatusCode.OK
             raise
-        return await self.call.code()
+        code: grpc.StatusCode = await self.call.code()
+        return code
 
     @rule(
         number=st.integers(0, 5),
