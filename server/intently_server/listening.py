@@ -10,6 +10,7 @@ from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
 from intently_server.observer import Observer
 from intently_server.security import Security
+from intently_server.servicer.decoding import Decoding
 from intently_server.servicer.handlers import Handlers
 from intently_server.servicer.intent import IntentServicer
 from intently_server.servicer.models import ModelServicer
@@ -40,7 +41,8 @@ def listen(
     Raises:
         AddressError: if the address cannot be listened on.
     """
-    server = grpc.aio.server(interceptors=security.interceptors(observer), options=_channel_options(settings))
+    interceptors = [*security.interceptors(observer), Decoding()]
+    server = grpc.aio.server(interceptors=interceptors, options=_channel_options(settings))
     intents = IntentServicer(
         lifecycle,
         min(settings.max_batch_size, settings.max_in_flight),  # the rest of a larger batch would always be refused
@@ -81,4 +83,11 @@ def _channel_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
         ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_interval * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        ("grpc.server_handshake_timeout_ms", int(settings.handshake_timeout * 1000)),
+        ("grpc.keepalive_time_ms", int(settings.keepalive_interval * 1000)),
+        ("grpc.http2.max_pings_without_data", 0),  # an idle stream is asked for as long as it lasts
+        ("grpc.keepalive_timeout_ms", int(settings.keepalive_interval * 500)),
+        # gRPC 1.85 waits a minute for a ping's answer whatever keepalive_timeout_ms says, unless told here too
+        ("grpc.http2.ping_timeout_ms", int(settings.keepalive_interval * 500)),
     ]

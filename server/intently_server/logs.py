@@ -14,6 +14,10 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _OURS = "intently_server"
 _LIBRARIES = ("aiohttp", "asyncio", "grpc")
 _EXPORTERS = "opentelemetry"
+_GRPC = "grpc._cython.cygrpc"
+# What grpc.aio logs as errors though a caller did it: metadata that is no UTF-8, all of which it shows; and an answer
+# that came when its caller had just gone.
+_DONE_BY_CALLERS = ("Invalid encoding on ", "ExecuteBatchError raised in core ", "Failed sending error status ")
 _REPEAT_S = 60.0  # what an exporter says is not repeated sooner
 
 
@@ -30,6 +34,7 @@ def configure_logs(level: str, log_format: str = "text") -> None:
     _send(_OURS, level, formatter)
     for name in _LIBRARIES:
         _send(name, "WARNING", formatter)
+    logging.getLogger(_GRPC).addFilter(_is_not_done_by_callers)
     _send(_EXPORTERS, "WARNING", formatter).addFilter(SeldomFilter(_REPEAT_S))
 
 
@@ -41,6 +46,10 @@ def _send(name: str, level: str, formatter: logging.Formatter) -> logging.Handle
     logger.setLevel(level)
     logger.propagate = False
     return handler
+
+
+def _is_not_done_by_callers(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_DONE_BY_CALLERS)
 
 
 class SeldomFilter(logging.Filter):

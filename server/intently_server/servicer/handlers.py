@@ -90,6 +90,9 @@ class Handlers:
             except asyncio.CancelledError as error:
                 observer.ended(_cancelled(context), error)
                 raise
+            except grpc.aio.InternalError as error:  # a write failed: the caller has just gone
+                observer.ended(_cancelled(context), error)
+                raise asyncio.CancelledError from error
             except Exception as error:
                 return await self._fail(name, context, observer, error)
             if trailers := observer.trailers():

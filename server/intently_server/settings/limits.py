@@ -48,3 +48,17 @@ class LimitSettings(BaseModel):
     min_ping_interval: Annotated[
         float, Field(ge=0, description="Seconds between keepalive pings that a client may send while idle.")
     ] = 0.5
+    max_connections: Annotated[
+        int, Field(gt=0, description="Connections at once; more are closed as they come. Each takes a file descriptor.")
+    ] = 4096
+    handshake_timeout: Annotated[
+        float, Field(gt=0, description="Seconds in which a new connection must have begun to speak TLS and HTTP/2.")
+    ] = 10.0
+    keepalive_interval: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Seconds of silence after which a caller is asked for a sign of life; without one for half as "
+            "long again its connection is closed, and its calls end.",
+        ),
+    ] = 30.0
