@@ -2,8 +2,8 @@
 
     python tests/bench/overload.py [--real-engine | --address HOST:PORT] [--seconds 8] [--greedy]
 
-Without either it starts a server with an engine in memory, whose capacity is --batch prompts every --step-ms. Flags that
-it does not know go to the server. Prints JSON; exits with 1 if the verdict is not good.
+Without either it starts a server with an engine in memory, whose capacity is --batch prompts every --step-ms. Flags
+that it does not know go to the server. Prints JSON; exits with 1 if the verdict is not good.
 """
 
 import argparse
