@@ -114,7 +114,7 @@ async def test_the_warm_up_is_sent_and_not_counted(server: InMemory, bench: Benc
     assert len(server.engine.prompts) == 250
     assert [second["phase"] for second in report["series"]][:2] == ["warm-up", "window"]
     assert report["window_s"] == 1.5
-    assert report["sent_per_s"] == 100.0
+    assert report["sent_per_s"] == pytest.approx(100.0, rel=0.1)  # one that begins late may be left out
 
 
 async def test_refusals_are_counted_by_status_and_reason(start_in_memory: StartInMemory, tmp_path: Path) -> None:

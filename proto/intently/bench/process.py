@@ -14,6 +14,7 @@ from typing import Any
 
 import uvloop
 
+from intently.bench.alarm import sleep_until
 from intently.bench.loops import ClosedLoop, Loop, OpenLoop
 from intently.bench.meter import Meter
 from intently.bench.plan import Plan, Shape, Share
@@ -100,11 +101,9 @@ async def _generate(plan: Plan, share: Share, traffic: Traffic, parent: Parent, 
     meter = Meter(lambda interval: parent.tell(interval=interval.to_fields()), recorder, loop, start, record_from, end)
     cutting = asyncio.ensure_future(meter.run())
     stop, finished = asyncio.ensure_future(parent.hear()), asyncio.ensure_future(loop.finished.wait())
-    await asyncio.wait(
-        [stop] if plan.requests is None else [stop, finished],
-        timeout=None if end is None else end - time.monotonic(),
-        return_when=asyncio.FIRST_COMPLETED,
-    )
+    ends = [stop] if plan.requests is None else [stop, finished]
+    ends += [] if end is None else [asyncio.ensure_future(sleep_until(end))]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     loop.stop()
     meter.cut(time.monotonic() if end is None else min(end, time.monotonic()))
     meter.window_closed = True
@@ -114,7 +113,7 @@ async def _generate(plan: Plan, share: Share, traffic: Traffic, parent: Parent, 
     if stop.done():
         await asyncio.wait([finished], timeout=STOPPED_WAIT_S)
     unsent, unfinished = await loop.close()
-    for waiting in (cutting, stop, finished):
+    for waiting in (cutting, *ends, finished):
         waiting.cancel()
     meter.close()
     await traffic.close()
