@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8)
     options, flags = parser.parse_known_args()
     settings = read_settings(flags)
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     factory = PacedEngineFactory(Pace(options.step_ms / 1e3, options.batch))
     return uvloop.run(_serve(settings, factory, options.probe.write_text))
 

@@ -76,6 +76,7 @@ class AdminPort:
         exposition = self._telemetry.exposition
         if exposition is None:
             raise web.HTTPNotFound
+        self._telemetry.ledger.settle()
         # In a thread: with vLLM's own metrics the text takes milliseconds, in which calls go on.
         text, content_type = await asyncio.to_thread(exposition.write, request.headers.get("Accept", ""))
         return web.Response(body=text, headers={"Content-Type": content_type})

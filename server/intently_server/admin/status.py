@@ -33,6 +33,7 @@ class StatusReport:
 
     def read(self) -> Document:
         """The document, at this moment. It has nothing that a user said, and no secrets."""
+        self._telemetry.ledger.settle()
         vitals = self._telemetry.vitals
         return {
             "server": {

@@ -29,7 +29,7 @@ class TelemetrySettings(BaseModel):
     trace_sample_ratio: Annotated[
         float,
         Field(ge=0, le=1, description="Share of the calls that are traced, of those whose caller has not decided it."),
-    ] = 0.05
+    ] = 0.01
     record_utterances: Annotated[
         bool, Field(description="Put what users say into traces, which are marked as having it. Logs never have it.")
     ] = False

@@ -1,9 +1,7 @@
 """All that is counted of calls and utterances, in plain numbers: whoever exports them reads them here."""
 
-import time
 from asyncio import CancelledError
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from intently_server.errors import IntentlyError, InternalFault, InvalidInput
@@ -49,11 +47,9 @@ class Figures:
 
     Args:
         model: Whose intents are predicted.
-        now_s: Seconds since 1970.
     """
 
-    def __init__(self, model: Model, now_s: Callable[[], float] = time.time) -> None:
-        self._now_s = now_s
+    def __init__(self, model: Model) -> None:
         self.calls: Counter[tuple[str, str, str]] = Counter()  # by method, status, reason
         self.utterances: Counter[tuple[str, str, str]] = Counter()  # by method, outcome or "error", reason
         self.predictions: Counter[tuple[str, str]] = Counter()  # by intent, outcome
@@ -99,34 +95,30 @@ class Figures:
         """The histogram of one of STAGES."""
         return self._stages[STAGES.index(name)]
 
-    def began(self, *, stream: bool) -> None:
-        """A call began."""
-        self.streams += stream
-
     def ended(
         self,
         method: str,
         seconds: float,
         status: str,
         error: BaseException | None,
+        time_s: float,
         point: TracePoint | None,
-        *,
-        stream: bool,
     ) -> None:
-        """A call ended."""
-        self.streams -= stream
-        reason = reason_of(error) if error is not None else ""
+        """A call ended, `time_s` seconds after 1970 began."""
+        reason = "" if error is None else reason_of(error, status)
         self.calls[method, status, reason] += 1
         histogram = self._durations.get((method, status))
         if histogram is None:
             histogram = self._durations[method, status] = self.call_duration.member(call_attributes(method, status))
         histogram.record(seconds)
         if point is not None:
-            histogram.exemplify(seconds, self._now_s(), point)
+            histogram.exemplify(seconds, time_s, point)
         if error is not None and reason != CANCELLED:
-            self._keep(method, status, reason, error)
+            self._keep(method, status, reason, error, time_s)
 
-    def answered(self, method: str, stages: Stages, answer: Classification, point: TracePoint | None) -> None:
+    def answered(
+        self, method: str, stages: Stages, answer: Classification, time_s: float, point: TracePoint | None
+    ) -> None:
         """An utterance was answered."""
         decision, tokens, seconds = answer.decision, answer.input_tokens, stages.decided - stages.arrived
         outcome = decision.outcome
@@ -148,22 +140,21 @@ class Figures:
         if decision.predictions:
             self._confidence[outcome].record(decision.predictions[0].confidence)
         if point is not None:
-            now_s = self._now_s()
-            self.answer_duration.exemplify(seconds, now_s, point)
-            inference.exemplify(stages.inferred - stages.started, now_s, point)
-            queue.exemplify(stages.started - stages.encoded, now_s, point)
+            self.answer_duration.exemplify(seconds, time_s, point)
+            inference.exemplify(stages.inferred - stages.started, time_s, point)
+            queue.exemplify(stages.started - stages.encoded, time_s, point)
 
-    def failed(self, method: str, seconds: float, error: BaseException, *, alone: bool) -> None:
+    def failed(self, method: str, seconds: float, error: BaseException, time_s: float, *, alone: bool) -> None:
         """An utterance was not answered; `alone` if its call fails with it."""
         reason = reason_of(error)
         self.utterances[method, "error", reason] += 1
         self.request_duration.member({**self._request_attributes, "error.type": reason}).record(seconds)
         if not alone and reason != CANCELLED:
-            self._keep(method, "", reason, error)
+            self._keep(method, "", reason, error, time_s)
 
-    def _keep(self, method: str, status: str, reason: str, error: BaseException) -> None:
+    def _keep(self, method: str, status: str, reason: str, error: BaseException, time_s: float) -> None:
         exception = "" if isinstance(error, IntentlyError) else type_of(error)
-        self.failures.append(Failure(self._now_s(), method, status, reason, fields_of(error), exception))
+        self.failures.append(Failure(time_s, method, status, reason, fields_of(error), exception))
 
 
 OPERATION = "classify"
@@ -176,11 +167,12 @@ def call_attributes(method: str, status: str) -> dict[str, str]:
     return {"rpc.system.name": "grpc", "rpc.method": method, "rpc.response.status_code": status}
 
 
-def reason_of(error: BaseException) -> str:
-    """Why there is no answer, as one of the reasons of errors.py, or CANCELLED."""
+def reason_of(error: BaseException, status: str = "") -> str:
+    """Why there is no answer, as one of the reasons of errors.py, or CANCELLED where the caller went away."""
     if isinstance(error, IntentlyError):
         return error.reason
-    return CANCELLED if isinstance(error, CancelledError) else InternalFault.reason
+    gone = isinstance(error, CancelledError) or status == CANCELLED
+    return CANCELLED if gone else InternalFault.reason
 
 
 def fields_of(error: BaseException) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from intently_server.observer import Metadata
 from intently_server.telemetry.figures import Figures
+from intently_server.telemetry.ledger import Ledger
 from intently_server.telemetry.vitals import Vitals
 
 LOAD_REPORT_METADATA = "endpoint-load-metrics-bin"
@@ -29,12 +30,16 @@ class LoadReports:
 
     Args:
         figures: What was counted.
+        ledger: What is still to be counted.
         vitals: What there is to do.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, figures: Figures, vitals: Vitals, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, figures: Figures, ledger: Ledger, vitals: Vitals, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._figures = figures
+        self._ledger = ledger
         self._vitals = vitals
         self._clock = clock
         self._message = load_report_message()
@@ -51,6 +56,7 @@ class LoadReports:
         return self._trailers
 
     def _report(self, now: float) -> bytes:
+        self._ledger.settle()
         calls_per_s, errors_per_s = self._rates(now)
         load = self._vitals.requests()
         report = self._message(

@@ -1,13 +1,17 @@
-"""Watches calls for telemetry: counts them, traces those that are sampled, and sends the load back with the answers."""
+"""Watches calls for telemetry: notes what they tell, begins the traces of some, and sends load reports back."""
 
+import logging
 import time
 from collections.abc import Callable
 
 from intently_server.observer import Metadata
 from intently_server.telemetry.figures import Figures
+from intently_server.telemetry.ledger import CallEntry, Ledger, UtteranceEntry
 from intently_server.telemetry.load_report import LoadReports
 from intently_server.telemetry.tracing import CallTrace, Tracing
 from intently_server.types import Classification, Stages
+
+logger = logging.getLogger(__name__)
 
 UNARY = "intently.v1.IntentService/Classify"
 STREAM = "intently.v1.IntentService/ClassifyStream"
@@ -17,7 +21,8 @@ class TelemetryObserver:
     """An `Observer`.
 
     Args:
-        figures: Where calls are counted.
+        figures: Counts open streams.
+        ledger: Where calls are noted.
         tracing: Makes spans; None for none.
         load_reports: Makes trailers; None for none.
         clock: Monotonic seconds.
@@ -26,18 +31,23 @@ class TelemetryObserver:
     def __init__(
         self,
         figures: Figures,
+        ledger: Ledger,
         tracing: Tracing | None,
         load_reports: LoadReports | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.figures = figures
-        self.tracing = tracing
+        self.ledger = ledger
         self.load_reports = load_reports
         self.clock = clock
+        self.records_utterances = tracing is not None and tracing.record_utterances
+        self._tracing = tracing
 
     def call(self, method: str, metadata: Metadata, connection: str, arrived: float) -> "ObservedCall":
         """See `Observer.call`."""
-        trace = None if self.tracing is None else self.tracing.call(method, metadata, connection, arrived)
+        if method == STREAM:
+            self.figures.streams += 1
+        trace = None if self._tracing is None else self._tracing.call(method, metadata, connection, arrived)
         return ObservedCall(self, method, arrived, trace)
 
 
@@ -51,17 +61,14 @@ class ObservedCall:
         self._method = method
         self._arrived = arrived
         self._trace = trace
-        observer.figures.began(stream=method == STREAM)
 
     def classified(self, utterance: str, stages: Stages, result: Classification | BaseException) -> None:
         """See `CallObserver.classified`."""
         observer, method = self._observer, self._method
-        alone = method == UNARY
-        point = None if self._trace is None else self._trace.classified(utterance, stages, result, alone=alone)
-        if isinstance(result, Classification):
-            observer.figures.answered(method, stages, result, point)
-        else:
-            observer.figures.failed(method, observer.clock() - stages.arrived, result, alone=alone)
+        kept = utterance if observer.records_utterances else None
+        observer.ledger.classified(
+            UtteranceEntry(method, method == UNARY, stages, result, observer.clock(), self._trace, kept)
+        )
 
     def trailers(self) -> Metadata:
         """See `CallObserver.trailers`."""
@@ -71,6 +78,6 @@ class ObservedCall:
     def ended(self, status: str, error: BaseException | None) -> None:
         """See `CallObserver.ended`."""
         observer, method = self._observer, self._method
-        now = observer.clock()
-        point = None if self._trace is None else self._trace.ended(status, error, now)
-        observer.figures.ended(method, now - self._arrived, status, error, point, stream=method == STREAM)
+        if method == STREAM:
+            observer.figures.streams -= 1
+        observer.ledger.ended(CallEntry(method, self._arrived, observer.clock(), status, error, self._trace))

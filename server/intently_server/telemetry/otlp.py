@@ -27,7 +27,7 @@ from opentelemetry.sdk.metrics.export import Histogram as SentHistogram
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
 from intently_server.telemetry.histogram import Attributes, Exemplar, Histogram, HistogramFamily
 
@@ -43,11 +43,9 @@ def is_wanted(endpoint: str | None, environment: Mapping[str, str]) -> bool:
     return endpoint is not None or any(environment.get(name) for name in _ENDPOINTS)
 
 
-def tracer_provider(
-    endpoint: str | None, sample_ratio: float, resource: Resource, environment: Mapping[str, str]
-) -> TracerProvider:
-    """Samples as the caller of a call decided, or else that share of them, and sends what is sampled."""
-    provider = TracerProvider(ParentBased(TraceIdRatioBased(sample_ratio)), resource, shutdown_on_exit=False)
+def tracer_provider(endpoint: str | None, resource: Resource, environment: Mapping[str, str]) -> TracerProvider:
+    """Makes and sends all spans but those whose parents are not sampled."""
+    provider = TracerProvider(ParentBased(ALWAYS_ON), resource, shutdown_on_exit=False)
     batch = None if environment.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") else _BATCH
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint), max_export_batch_size=batch))
     return provider

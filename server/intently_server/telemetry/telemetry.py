@@ -1,6 +1,7 @@
 """Telemetry of one server, put together from its settings."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 import uuid
@@ -21,6 +22,7 @@ from intently_server.telemetry import otlp
 from intently_server.telemetry.exposition import Exposition
 from intently_server.telemetry.figures import Figures
 from intently_server.telemetry.instruments import Instruments
+from intently_server.telemetry.ledger import Ledger
 from intently_server.telemetry.load_report import LoadReports
 from intently_server.telemetry.observer import TelemetryObserver
 from intently_server.telemetry.tracing import Tracing
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SCOPE = "intently_server"
+_SNAPSHOT_S = 5
 _CLOSE_S = 2.0  # what a collector may take for the last of it
 
 
@@ -49,6 +52,7 @@ class Telemetry:
         observer: Watches calls; does nothing where nothing is wanted.
         figures: What was counted.
         vitals: As given.
+        ledger: Where calls are noted; to be settled before the figures are read.
         window: What happened in the last minute.
         exposition: Writes /metrics; None where that is off.
         version: Of the server.
@@ -57,22 +61,24 @@ class Telemetry:
     def __init__(self, settings: Settings, model: Model, vitals: Vitals, environment: Mapping[str, str]) -> None:
         self.figures = Figures(model)
         self.vitals = vitals
+        self.ledger = Ledger(self.figures)
         self.window = Window(self.figures)
         self.version = version("intently")
         self.observer: Observer = Unobserved()
         self.exposition: Exposition | None = None
         self._closers: list[Callable[[], object]] = []
-        self._remembering: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         sends = otlp.is_wanted(settings.otlp_endpoint, environment)
         tracing = self._tracing(settings, model, environment) if sends else None
         self._metrics(settings, model, sends=sends)
         if sends or settings.admin_address or settings.load_reports:
-            loads = LoadReports(self.figures, vitals) if settings.load_reports else None
-            self.observer = TelemetryObserver(self.figures, tracing, loads)
+            loads = LoadReports(self.figures, self.ledger, vitals) if settings.load_reports else None
+            self.observer = TelemetryObserver(self.figures, self.ledger, tracing, loads)
 
     def start(self) -> None:
-        """Begins to remember the last minute."""
-        self._remembering = asyncio.create_task(self.window.run())
+        """Begins to settle what calls told, and to remember the last minute."""
+        if isinstance(self.observer, TelemetryObserver):
+            self._keeping = asyncio.create_task(self._keep())
 
     def watch(self, engine: Engine) -> None:
         """The engine has started."""
@@ -80,15 +86,17 @@ class Telemetry:
 
     async def close(self) -> None:
         """Sends what is still to be sent, in two seconds at most."""
-        if self._remembering is not None:
-            self._remembering.cancel()
+        if self._keeping is not None:
+            self._keeping.cancel()
+        self.ledger.settle()
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         def close_all() -> None:
             for close in self._closers:
                 close()
-            loop.call_soon_threadsafe(done.set)
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(done.set)
 
         if not self._closers:
             return
@@ -99,15 +107,28 @@ class Telemetry:
         except TimeoutError:
             logger.warning("the collector did not take the last traces or metrics in %g s; they are lost", _CLOSE_S)
 
+    async def _keep(self) -> None:
+        while True:
+            for _ in range(_SNAPSHOT_S):
+                await asyncio.sleep(1.0)
+                self.ledger.settle()
+            self.window.remember()
+
     def _tracing(self, settings: Settings, model: Model, environment: Mapping[str, str]) -> Tracing:
         resource = _resource(self.version)
         if settings.record_utterances:
             logger.warning("traces contain what users say: --record-utterances is on")
             resource = resource.merge(Resource({"intently.contains_utterances": True}))
-        provider = otlp.tracer_provider(settings.otlp_endpoint, settings.trace_sample_ratio, resource, environment)
+        provider = otlp.tracer_provider(settings.otlp_endpoint, resource, environment)
         self._closers.append(provider.shutdown)
         tracer = provider.get_tracer(SCOPE, self.version)
-        return Tracing(tracer, model, settings.address, record_utterances=settings.record_utterances)
+        return Tracing(
+            tracer,
+            model,
+            settings.address,
+            sample_ratio=settings.trace_sample_ratio,
+            record_utterances=settings.record_utterances,
+        )
 
     def _metrics(self, settings: Settings, model: Model, *, sends: bool) -> None:
         readers: list[MetricReader] = []

@@ -1,18 +1,27 @@
 """Spans of calls that are sampled: the call's own, one for each utterance of several, and one for each stage."""
 
 import json
+import random
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 from opentelemetry.context import Context, attach
-from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import (
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    get_current_span,
+    set_span_in_context,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from intently_server.errors import IntentlyError
+from intently_server.errors import InternalFault
 from intently_server.model import Model
 from intently_server.observer import Metadata
 from intently_server.telemetry.figures import (
-    CANCELLED,
     OPERATION,
     PROVIDER,
     STAGES,
@@ -27,16 +36,18 @@ from intently_server.types import Classification, Stages
 # Statuses that tell of a fault of the server, by OpenTelemetry's conventions for gRPC; others are the caller's affair.
 SERVER_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 
-_TRACE_HEADERS = ("traceparent", "tracestate")
+_TRACE_PARENT = "traceparent"
+_TRACE_HEADERS = (_TRACE_PARENT, "tracestate")
 
 
 class Tracing:
     """Makes the spans of calls.
 
     Args:
-        tracer: Makes each span, and decides which calls are sampled.
+        tracer: Makes each span, unless the caller has decided against it.
         model: What is served.
         address: HOST:PORT that the server listens on.
+        sample_ratio: Share of the calls that are traced, of those whose caller has not decided it.
         record_utterances: Whether spans have what users say.
         clock: Monotonic seconds, in which stages are told.
         now_ns: Nanoseconds since 1970.
@@ -48,13 +59,15 @@ class Tracing:
         model: Model,
         address: str,
         *,
+        sample_ratio: float,
         record_utterances: bool,
         clock: Callable[[], float] = time.monotonic,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.tracer = tracer
         self.record_utterances = record_utterances
-        self.clock = clock
+        self._sample_ratio = sample_ratio
+        self._clock = clock
         self._now_ns = now_ns
         self._propagator = TraceContextTextMapPropagator()
         host, _, port = address.rpartition(":")
@@ -72,10 +85,15 @@ class Tracing:
     def call(self, method: str, metadata: Metadata, connection: str, arrived: float) -> "CallTrace | None":
         """Begins the trace of a call, or goes on with its caller's; None for a call that is not sampled.
 
-        Sampled or not, the span is the current one of the task from now on, so that the log can name it.
+        The span is the current one of the task from now on, so that the log can name it.
         """
-        offset_ns = self._now_ns() - round(self.clock() * 1e9)
         context = self._caller_context(metadata)
+        if context is None:
+            # Decided here, before a span is made: most calls are not sampled, and that is to cost nothing.
+            if random.random() >= self._sample_ratio:
+                return None
+            context = Context()
+        offset_ns = self._now_ns() - round(self._clock() * 1e9)
         span = self.tracer.start_span(method, context, SpanKind.SERVER, start_time=round(arrived * 1e9) + offset_ns)
         attach(set_span_in_context(span))
         if not span.is_recording():
@@ -83,9 +101,13 @@ class Tracing:
         span.set_attributes({**self._server, **_peer(connection)})
         return CallTrace(self, method, span, offset_ns)
 
-    def _caller_context(self, metadata: Metadata) -> Context:
+    def _caller_context(self, metadata: Metadata) -> Context | None:
+        """What the caller tells of its trace; None if it tells nothing that can be read."""
         headers = {key: value for key, value in metadata if key in _TRACE_HEADERS}
-        return self._propagator.extract(headers, Context()) if headers else Context()
+        if _TRACE_PARENT not in headers:
+            return None
+        context = self._propagator.extract(headers, Context())
+        return context if get_current_span(context).get_span_context().is_valid else None
 
 
 class CallTrace:
@@ -105,7 +127,13 @@ class CallTrace:
         self._offset_ns = offset_ns
 
     def classified(
-        self, utterance: str, stages: Stages, result: Classification | BaseException, *, alone: bool
+        self,
+        utterance: str | None,
+        stages: Stages,
+        result: Classification | BaseException,
+        now: float,
+        *,
+        alone: bool,
     ) -> TracePoint:
         """Makes the spans of one utterance, beneath the call's own; `alone` if the call has no other.
 
@@ -113,7 +141,7 @@ class CallTrace:
             The span that tells of the utterance.
         """
         tracing = self._tracing
-        now_ns = self._ns(tracing.clock())
+        now_ns = self._ns(now)
         span = self._span
         if not alone:
             span = tracing.tracer.start_span(
@@ -122,14 +150,15 @@ class CallTrace:
         failure = result if isinstance(result, BaseException) else None
         self._stages(span, stages, failure, now_ns)
         span.set_attributes(tracing.request)
-        if tracing.record_utterances:
+        if utterance is not None:
             span.set_attribute("gen_ai.input.messages", _messages(utterance))
         if isinstance(result, Classification):
             span.set_attributes(_answer(result))
             span.set_attributes(tracing.response)
         elif not alone:
-            span.set_attribute("error.type", reason_of(result))
-            _fail(span, result, fault=not isinstance(result, IntentlyError) and reason_of(result) != CANCELLED)
+            reason = reason_of(result)
+            span.set_attribute("error.type", reason)
+            _fail(span, result, reason, fault=reason == InternalFault.reason)
         if not alone:
             span.end(now_ns)
         return _point(span.get_span_context())
@@ -139,7 +168,7 @@ class CallTrace:
         span = self._span
         span.set_attributes(call_attributes(self._method, status))
         if error is not None:
-            _fail(span, error, fault=status in SERVER_FAULTS)
+            _fail(span, error, reason_of(error, status), fault=status in SERVER_FAULTS)
         if status in SERVER_FAULTS:
             span.set_attribute("error.type", status)
         span.end(self._ns(now))
@@ -149,7 +178,7 @@ class CallTrace:
         """Spans of the stages that were reached; the last of a request that failed ends now."""
         context = set_span_in_context(parent, Context())
         times = (stages.arrived, stages.admitted, stages.encoded, stages.started, stages.inferred, stages.decided)
-        for name, began, ended in zip(STAGES, times, times[1:], strict=True):
+        for name, (began, ended) in zip(STAGES, pairwise(times), strict=True):
             span = self._tracing.tracer.start_span(name, context, start_time=self._ns(began))
             if not ended:
                 if failure is not None:
@@ -162,13 +191,13 @@ class CallTrace:
         return round(seconds * 1e9) + self._offset_ns
 
 
-def _fail(span: Span, error: BaseException, *, fault: bool) -> None:
+def _fail(span: Span, error: BaseException, reason: str, *, fault: bool) -> None:
     """Says why there is no answer, without the error's text: it may hold what others said."""
-    reason, fields = reason_of(error), fields_of(error)
+    fields = fields_of(error)
     span.set_attribute("intently.reason", reason)
     if fields:
         span.set_attribute("intently.fields", fields)
-    if not isinstance(error, IntentlyError) and reason != CANCELLED:
+    if reason == InternalFault.reason:
         span.set_attribute("exception.type", type_of(error))
     if fault:
         span.set_status(StatusCode.ERROR, reason)

@@ -1,6 +1,5 @@
 """What happened in the last minute, from the figures as they stood then."""
 
-import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from intently_server.telemetry.histogram import LATENCY_BOUNDS, quantile
 TOTAL = "total"
 SHARES = (0.5, 0.9, 0.99)
 
-_STEP_S = 5.0
 _STEPS = 12
 
 
@@ -57,11 +55,9 @@ class Window:
         self._clock = clock
         self._snapshots = deque([self._snapshot()], maxlen=_STEPS)
 
-    async def run(self) -> None:
-        """Remembers, until cancelled."""
-        while True:
-            await asyncio.sleep(_STEP_S)
-            self._snapshots.append(self._snapshot())
+    def remember(self) -> None:
+        """Remembers the figures as they stand; to be called every five seconds."""
+        self._snapshots.append(self._snapshot())
 
     def last_minute(self) -> LastMinute:
         """What happened since the oldest figures that are remembered."""

@@ -1,0 +1,165 @@
+"""Tells what telemetry costs: the same load on servers that differ in their telemetry alone, turn by turn in one run.
+
+    python tests/bench/telemetry_overhead.py [--real-engine] [--seconds 3] [--rounds 6]
+
+All servers run from the start; each round loads one after the other, in an order that changes. The steadiest figure is
+the CPU time that the front-end process takes for a call: it bounds what one process can serve. Throughput of the closed
+loop is told too. Flags that it does not know go to the servers. A table goes to standard error, JSON to standard out.
+"""
+
+import argparse
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.in_memory_server import in_memory_server
+from support.load import generate
+from support.paced_engine import Pace
+from support.paths import BUNDLE
+from support.server_process import running_server
+
+OFF = "off"
+LEAST_THROUGHPUT = 0.95  # of that without telemetry
+_COLLECTOR = [sys.executable, "-m", "support.otlp_collector"]
+
+
+@dataclass(slots=True)
+class Variant:
+    """A server, and what was measured of it in each round."""
+
+    name: str
+    flags: tuple[str, ...]
+    address: str = ""
+    pid: int = 0
+    cpu_us: list[float] = field(default_factory=list)
+    per_s: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+
+    def measure(self, options: argparse.Namespace) -> None:
+        """Loads it for a round."""
+        process = psutil.Process(self.pid)
+        before = process.cpu_times()
+        flags = ("--concurrency", str(options.concurrency), "--warm-up", "0s", "--connections", "2")
+        measured = generate(self.address, options.seconds, *flags)
+        after = process.cpu_times()
+        answered = measured.by_status.get("OK", 0)
+        if not answered or len(measured.by_status) > 1:
+            raise RuntimeError(f"{self.name}: not all was answered: {measured.by_status}")
+        busy_s = after.user + after.system - before.user - before.system
+        self.cpu_us.append(busy_s / answered * 1e6)
+        self.per_s.append(measured.goodput)
+        self.p99_ms.append(measured.p99 * 1e3)
+
+    def result(self, off: "Variant") -> dict[str, Any]:
+        """What a call costs where others disturbed least; medians of the rest, throughput as a ratio in each round."""
+        return {
+            "cpu_us_per_call": round(_low(self.cpu_us), 1),
+            "cpu_us_more": round(_low(self.cpu_us) - _low(off.cpu_us), 1),
+            "throughput_by_cpu": round(_low(off.cpu_us) / _low(self.cpu_us), 4),
+            "per_s": round(statistics.median(self.per_s), 1),
+            "throughput": round(statistics.median(_ratios(self.per_s, off.per_s)), 4),
+            "p99_ms": round(statistics.median(self.p99_ms), 2),
+        }
+
+
+def main() -> int:
+    """Runs it; returns the exit code: 1 if metrics, or metrics and traces as they are by default, cost over 5 %."""
+    options = _options()
+    with contextlib.ExitStack() as stack:
+        variants = _variants(stack.enter_context(_collector()), options)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for variant in variants:
+            _start(variant, folder, options, stack)
+        for number in range(-1, options.rounds):
+            for variant in variants[number % len(variants) :] + variants[: number % len(variants)]:
+                variant.measure(options)
+            if number < 0:  # the first round warms up
+                for variant in variants:
+                    for values in (variant.cpu_us, variant.per_s, variant.p99_ms):
+                        values.clear()
+    results = {variant.name: variant.result(variants[0]) for variant in variants}
+    good = all(results[name]["throughput_by_cpu"] >= LEAST_THROUGHPUT for name in ("metrics", "default"))
+    _table(results)
+    report = {"engine": "vllm" if options.real_engine else "memory", "rounds": options.rounds, "variants": results}
+    sys.stdout.write(json.dumps({**report, "good": good}, indent=1) + "\n")
+    return 0 if good else 1
+
+
+def _variants(endpoint: str, options: argparse.Namespace) -> list[Variant]:
+    traced = ("--otlp-endpoint", endpoint)
+    ratios = [Variant(f"traces {ratio:g}", (*traced, "--trace-sample-ratio", f"{ratio:g}")) for ratio in options.ratio]
+    return [
+        Variant(OFF, ("--admin-address", "")),
+        Variant("metrics", ()),
+        Variant("default", (*traced, "--otlp-metrics")),
+        *ratios,
+    ]
+
+
+def _start(variant: Variant, folder: Path, options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
+    place = folder / variant.name.replace(" ", "-")
+    place.mkdir()
+    flags = (*variant.flags, *options.server_flags)
+    if options.real_engine:
+        real = stack.enter_context(running_server(options.bundle, place, *flags))
+        variant.address, variant.pid = real.address, real.process.pid
+    else:
+        pace = Pace(options.step_ms / 1e3, options.concurrency)
+        server = stack.enter_context(in_memory_server(place, *flags, pace=pace, bundle=options.bundle))
+        variant.address, variant.pid = server.address, server.process.pid
+
+
+@contextlib.contextmanager
+def _collector() -> Iterator[str]:
+    """A collector in a process of its own; yields its URL."""
+    with subprocess.Popen(_COLLECTOR, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
+def _low(values: list[float]) -> float:
+    """The lower quartile: others on the machine can only add to what a call costs."""
+    return statistics.quantiles(values, n=4)[0]
+
+
+def _ratios(numerators: list[float], denominators: list[float]) -> list[float]:
+    return [numerator / denominator for numerator, denominator in zip(numerators, denominators, strict=True)]
+
+
+def _table(results: dict[str, dict[str, Any]]) -> None:
+    columns = list(next(iter(results.values())))
+    sys.stderr.write(f"{'':12}" + "".join(f"{name:>19}" for name in columns) + "\n")
+    for name, result in results.items():
+        sys.stderr.write(f"{name:12}" + "".join(f"{result[column]:>19}" for column in columns) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--real-engine", action="store_true", help="start servers with vLLM, one for each variant")
+    parser.add_argument("--bundle", type=Path, default=BUNDLE)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each turn (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--step-ms", type=float, default=1.0, help="of the engine in memory (default: %(default)s)")
+    parser.add_argument("--ratio", type=float, nargs="*", default=[0.1, 1.0], help="sampled shares to measure as well")
+    options, server_flags = parser.parse_known_args()
+    options.server_flags = server_flags
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
