@@ -17,6 +17,8 @@ from intently_build.errors import BuildError
 STOP_SECONDS = 60.0
 LAST_LINES = 5
 
+_PATIENCE_S = 600  # a measurement asks for all it wants to know, and waits
+
 
 @dataclass(frozen=True)
 class ServerSettings:
@@ -49,6 +51,8 @@ def serve(bundle: Path, settings: ServerSettings) -> Iterator[str]:
             "ready-file": ready,
             "dtype": settings.dtype,
             "kv-cache-gib": settings.kv_cache_gib,
+            "max-wait": _PATIENCE_S,
+            "drain-delay": 0,
         }
         command = [_program(), *(f"--{name}={value}" for name, value in options.items())]
         with log.open("wb") as stderr:

@@ -7,23 +7,17 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from intently_server.admin import AdminPort, StatusReport
-from intently_server.admission import Admission, Bounds
 from intently_server.bundle import Bundle, load_bundle
-from intently_server.classifier import Classifier
 from intently_server.drain import StopSignal, drain
 from intently_server.engine.base import Engine
-from intently_server.health import Health
-from intently_server.lifecycle import Lifecycle
 from intently_server.listening import AddressError, listen
+from intently_server.parts import Parts
 from intently_server.security import read_security
 from intently_server.settings import Settings
-from intently_server.telemetry import Telemetry, Vitals
-from intently_server.validation import QueryLimits, QueryValidator
 from intently_server.warmup import TOLERANCE_FLOAT32, TOLERANCE_REDUCED, warm_up
 
 logger = logging.getLogger(__name__)
@@ -34,19 +28,6 @@ _ENGINE_POLL_S = 0.05  # how soon the engine's death is noticed
 _DEAD_GRACE_S = 0.5  # time for callers and health watchers to hear of it, and for what is left of the engine to end
 _HEARD_S = 0.1  # time for those who watch health to hear of the end before their connection ends too
 _SHUTDOWN_S = 10.0  # time for a healthy engine to end by itself
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What the phases of a run share."""
-
-    settings: Settings
-    bundle: Bundle
-    lifecycle: Lifecycle
-    health: Health
-    limits: QueryLimits
-    admission: Admission
-    telemetry: Telemetry
 
 
 async def serve(
@@ -75,22 +56,10 @@ async def serve(
     _stop_on_signals(stop)
     security = await asyncio.to_thread(read_security, settings)
     bundle = await asyncio.to_thread(load_bundle, settings.bundle)
-    admission = Admission(
-        Bounds(settings.max_in_flight, settings.max_queued_tokens, settings.max_running, settings.max_wait)
-    )
-    lifecycle = Lifecycle()
-    telemetry = Telemetry(settings, bundle.model, Vitals(lifecycle, admission, settings.max_in_flight), os.environ)
-    parts = _Parts(
-        settings,
-        bundle,
-        lifecycle,
-        Health(model_service=settings.model_service),
-        _query_limits(settings, bundle),
-        admission,
-        telemetry,
-    )
+    parts = Parts.of(settings, bundle)
+    telemetry = parts.telemetry
     await parts.health.starting()
-    server, address = listen(settings, bundle, parts.limits, lifecycle, parts.health, telemetry.observer, security)
+    server, address = listen(parts, security)
     admin = AdminPort(telemetry, StatusReport(telemetry, bundle.model, settings, address))
     admin_address = await _open_admin(admin, settings.admin_address)
     await server.start()
@@ -131,19 +100,18 @@ async def _open_admin(admin: AdminPort, wanted: str) -> str:
     return address
 
 
-async def _start(parts: _Parts, start_engine: EngineFactory) -> Engine:
+async def _start(parts: Parts, start_engine: EngineFactory) -> Engine:
     """Starts the engine, checks its answers, and lets the lifecycle serve."""
-    settings, model = parts.settings, parts.bundle.model
-    encoder = parts.bundle.encoder
+    settings = parts.settings
     engine = await start_engine(settings, parts.bundle)
     try:
-        await warm_up(model, engine, TOLERANCE_FLOAT32 if settings.dtype == "float32" else TOLERANCE_REDUCED)
+        tolerance = TOLERANCE_FLOAT32 if settings.dtype == "float32" else TOLERANCE_REDUCED
+        await warm_up(parts.bundle.model, engine, tolerance)
     except BaseException:
         await engine.shutdown(_SHUTDOWN_S)
         raise
-    validator = QueryValidator(model.intents, parts.limits, model.revision, settings.model_label)
     parts.telemetry.watch(engine)
-    parts.lifecycle.serve(Classifier(model, validator, parts.admission, encoder, engine, settings.default_top_k))
+    parts.lifecycle.serve(parts.classifier(engine))
     return engine
 
 
@@ -157,7 +125,7 @@ async def _give_up(starting: "asyncio.Future[Engine]") -> int:
     return 0
 
 
-async def _until_the_end(parts: _Parts, engine: Engine, stop: StopSignal) -> int:
+async def _until_the_end(parts: Parts, engine: Engine, stop: StopSignal) -> int:
     death = asyncio.ensure_future(_engine_death(engine))
     await _first(death, stop)
     if death.done() and not stop.is_set():
@@ -171,14 +139,6 @@ async def _until_the_end(parts: _Parts, engine: Engine, stop: StopSignal) -> int
     settings = parts.settings
     await drain(parts.lifecycle, parts.health, stop, delay_s=settings.drain_delay, timeout_s=settings.drain_timeout)
     return 0
-
-
-def _query_limits(settings: Settings, bundle: Bundle) -> QueryLimits:
-    limits = bundle.model.limits
-    return QueryLimits(
-        max_text_chars=min(settings.max_text_chars, limits.max_text_chars or settings.max_text_chars),
-        max_context_turns=min(settings.max_context_turns, limits.max_context_turns),
-    )
 
 
 def _stop_on_signals(stop: StopSignal) -> None:

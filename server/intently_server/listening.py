@@ -5,10 +5,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from intently.v1 import intent_service_pb2, model_service_pb2
-from intently_server.bundle import Bundle
-from intently_server.health import Health
-from intently_server.lifecycle import Lifecycle
-from intently_server.observer import Observer
+from intently_server.parts import Parts
 from intently_server.security import Security
 from intently_server.servicer.decoding import Decoding
 from intently_server.servicer.handlers import Handlers
@@ -16,7 +13,6 @@ from intently_server.servicer.intent import IntentServicer
 from intently_server.servicer.models import ModelServicer
 from intently_server.servicer.stream import StreamLimits
 from intently_server.settings import Settings
-from intently_server.validation import QueryLimits
 
 _INTENT_SERVICE = intent_service_pb2.DESCRIPTOR.services_by_name["IntentService"]
 _MODEL_SERVICE = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
@@ -27,42 +23,16 @@ class AddressError(Exception):
     """The address cannot be listened on."""
 
 
-def listen(
-    settings: Settings,
-    bundle: Bundle,
-    limits: QueryLimits,
-    lifecycle: Lifecycle,
-    health: Health,
-    observer: Observer,
-    security: Security,
-) -> tuple[grpc.aio.Server, str]:
+def listen(parts: Parts, security: Security) -> tuple[grpc.aio.Server, str]:
     """Binds the port; returns the server, not yet started, and the address with the port that it really has.
 
     Raises:
         AddressError: if the address cannot be listened on.
     """
+    settings, observer = parts.settings, parts.telemetry.observer
     interceptors = [*security.interceptors(observer), Decoding()]
     server = grpc.aio.server(interceptors=interceptors, options=_channel_options(settings))
-    intents = IntentServicer(
-        lifecycle,
-        min(settings.max_batch_size, settings.max_in_flight),  # the rest of a larger batch would always be refused
-        StreamLimits(
-            max_in_flight=settings.stream_max_in_flight,
-            max_context_turns=limits.max_context_turns,
-            max_age_s=settings.stream_max_age,
-            grace_s=settings.drain_timeout,
-        ),
-    )
-    handlers = Handlers(lifecycle, observer, settings.max_priority)
-    server.add_generic_rpc_handlers((handlers.of(_INTENT_SERVICE, intents),))
-    if settings.model_service:
-        models = ModelServicer(bundle, settings.model_label, limits)
-        server.add_generic_rpc_handlers((handlers.of(_MODEL_SERVICE, models),))
-    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-    if settings.reflection:
-        services = [_INTENT_SERVICE, *([_MODEL_SERVICE] if settings.model_service else []), _HEALTH_SERVICE]
-        names = [service.full_name for service in services]
-        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+    _add_services(server, parts, Handlers(parts.lifecycle, observer, settings.max_priority))
     credentials = security.credentials()
     try:
         if credentials is None:
@@ -74,6 +44,29 @@ def listen(
     if port == 0:
         raise AddressError(f"cannot listen on {settings.address}: is it taken, or no address of this host?")
     return server, f"{settings.address.rpartition(':')[0]}:{port}"
+
+
+def _add_services(server: grpc.aio.Server, parts: Parts, handlers: Handlers) -> None:
+    settings, limits = parts.settings, parts.limits
+    intents = IntentServicer(
+        parts.lifecycle,
+        min(settings.max_batch_size, settings.max_in_flight),  # the rest of a larger batch would always be refused
+        StreamLimits(
+            max_in_flight=settings.stream_max_in_flight,
+            max_context_turns=limits.max_context_turns,
+            max_age_s=settings.stream_max_age,
+            grace_s=settings.drain_timeout,
+        ),
+    )
+    server.add_generic_rpc_handlers((handlers.of(_INTENT_SERVICE, intents),))
+    if settings.model_service:
+        models = ModelServicer(parts.bundle, settings.model_label, limits)
+        server.add_generic_rpc_handlers((handlers.of(_MODEL_SERVICE, models),))
+    health_pb2_grpc.add_HealthServicer_to_server(parts.health.servicer, server)
+    if settings.reflection:
+        services = [_INTENT_SERVICE, *([_MODEL_SERVICE] if settings.model_service else []), _HEALTH_SERVICE]
+        names = [service.full_name for service in services]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:

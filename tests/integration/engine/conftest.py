@@ -15,6 +15,7 @@ STEP_TOKENS = 512  # of one engine step: less than the longest prompt, which is 
 async def real(bundle_path: Path) -> AsyncIterator[Real]:
     """A server with the real engine, in bfloat16 as the bundle is."""
     factory = KeptEngineFactory()
-    settings = {"kv_cache_gib": 1.0, "enforce_eager": True, "max_batched_tokens": STEP_TOKENS}
+    patient = {"max_wait": 600.0}  # tests give the engine work for seconds at once
+    settings = {"kv_cache_gib": 1.0, "enforce_eager": True, "max_batched_tokens": STEP_TOKENS, **patient}
     async with serving(bundle_path, factory, **settings) as served:
         yield Real(served, factory.engine, STEP_TOKENS)

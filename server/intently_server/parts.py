@@ -1,0 +1,59 @@
+"""What a server is made of, put together from its settings and its bundle."""
+
+import os
+from dataclasses import dataclass
+
+from intently_server.admission import Admission, Bounds
+from intently_server.bundle import Bundle
+from intently_server.classifier import Classifier
+from intently_server.engine.base import Engine
+from intently_server.health import Health
+from intently_server.lifecycle import Lifecycle
+from intently_server.settings import Settings
+from intently_server.telemetry import Telemetry, Vitals
+from intently_server.validation import QueryLimits, QueryValidator
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the phases of a server's life share."""
+
+    settings: Settings
+    bundle: Bundle
+    limits: QueryLimits
+    lifecycle: Lifecycle
+    health: Health
+    admission: Admission
+    telemetry: Telemetry
+
+    @classmethod
+    def of(cls, settings: Settings, bundle: Bundle) -> "Parts":
+        """The parts of a server that has no engine yet."""
+        lifecycle = Lifecycle()
+        admission = Admission(
+            Bounds(settings.max_in_flight, settings.max_queued_tokens, settings.max_running, settings.max_wait)
+        )
+        vitals = Vitals(lifecycle, admission, settings.max_in_flight)
+        return cls(
+            settings=settings,
+            bundle=bundle,
+            limits=_query_limits(settings, bundle),
+            lifecycle=lifecycle,
+            health=Health(model_service=settings.model_service),
+            admission=admission,
+            telemetry=Telemetry(settings, bundle.model, vitals, os.environ),
+        )
+
+    def classifier(self, engine: Engine) -> Classifier:
+        """Who answers, once there is an engine."""
+        model, settings = self.bundle.model, self.settings
+        validator = QueryValidator(model.intents, self.limits, model.revision, settings.model_label)
+        return Classifier(model, validator, self.admission, self.bundle.encoder, engine, settings.default_top_k)
+
+
+def _query_limits(settings: Settings, bundle: Bundle) -> QueryLimits:
+    limits = bundle.model.limits
+    return QueryLimits(
+        max_text_chars=min(settings.max_text_chars, limits.max_text_chars or settings.max_text_chars),
+        max_context_turns=min(settings.max_context_turns, limits.max_context_turns),
+    )
