@@ -66,6 +66,8 @@ async def start_vllm(settings: Settings, bundle: Bundle) -> Engine:
             gpu_memory_utilization=settings.gpu_memory_utilization,
             tensor_parallel_size=settings.tensor_parallel_size,
             enforce_eager=settings.enforce_eager,
+            name=bundle.model.name,
+            metrics=settings.metrics and settings.admin_address != "",
         )
     )
     return engine

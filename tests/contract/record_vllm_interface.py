@@ -22,6 +22,7 @@ IMPORTS = {
     "vllm.inputs:tokens_input": "vllm.inputs.engine:tokens_input",
     "vllm.v1.engine.async_llm:AsyncLLM": "vllm.v1.engine.async_llm:AsyncLLM",
     "vllm.v1.engine.exceptions:EngineDeadError": "vllm.v1.engine.exceptions:EngineDeadError",
+    "vllm.v1.metrics.loggers:PrometheusStatLogger": "vllm.v1.metrics.loggers:PrometheusStatLogger",
     "vllm.v1.metrics.loggers:StatLoggerBase": "vllm.v1.metrics.loggers:StatLoggerBase",
 }
 FUNCTIONS = {
@@ -34,6 +35,12 @@ FUNCTIONS = {
     "StatLoggerBase.__init__": ("v1/metrics/loggers.py", "StatLoggerBase.__init__"),
     "StatLoggerBase.record": ("v1/metrics/loggers.py", "StatLoggerBase.record"),
     "StatLoggerBase.log_engine_initialized": ("v1/metrics/loggers.py", "StatLoggerBase.log_engine_initialized"),
+    "PrometheusStatLogger.__init__": ("v1/metrics/loggers.py", "PrometheusStatLogger.__init__"),
+    "PrometheusStatLogger.record": ("v1/metrics/loggers.py", "PrometheusStatLogger.record"),
+    "PrometheusStatLogger.log_engine_initialized": (
+        "v1/metrics/loggers.py",
+        "PrometheusStatLogger.log_engine_initialized",
+    ),
     "PoolingRequestOutput.__init__": ("outputs.py", "PoolingRequestOutput.__init__"),
 }
 FIELDS = {
@@ -42,6 +49,7 @@ FIELDS = {
         ("EngineArgs", "AsyncEngineArgs"),
         [
             "model",
+            "served_model_name",
             "skip_tokenizer_init",
             "trust_remote_code",
             "load_format",

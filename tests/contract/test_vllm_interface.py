@@ -165,13 +165,18 @@ def test_every_attribute_that_is_read_exists(version: str) -> None:
 
 
 @all_versions
-def test_the_stat_logger_overrides_what_it_must_with_the_same_parameters(version: str) -> None:
-    logger = next(node for node in TREE.body if isinstance(node, ast.ClassDef) and node.name == "_LoadGauge")
+@pytest.mark.parametrize(
+    ("subclass", "base"), [("_LoadGauge", "StatLoggerBase"), ("_NoMetrics", "PrometheusStatLogger")]
+)
+def test_the_stat_loggers_override_what_they_must_with_the_same_parameters(
+    version: str, subclass: str, base: str
+) -> None:
+    logger = next(node for node in TREE.body if isinstance(node, ast.ClassDef) and node.name == subclass)
     ours = {node.name: node for node in logger.body if isinstance(node, ast.FunctionDef)}
 
     assert set(VERSIONS[version]["abstract"]["StatLoggerBase"]) <= set(ours)
     for name, node in ours.items():
-        theirs = signature(version, f"StatLoggerBase.{name}")
+        theirs = signature(version, f"{base}.{name}")
         assert [each.arg for each in node.args.args[1:]] == list(theirs.parameters)
 
 

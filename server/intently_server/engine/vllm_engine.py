@@ -18,7 +18,7 @@ from vllm import AsyncEngineArgs, PoolingParams
 from vllm.inputs import tokens_input
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
-from vllm.v1.metrics.loggers import StatLoggerBase
+from vllm.v1.metrics.loggers import PrometheusStatLogger, StatLoggerBase
 
 from intently_server.engine.base import EngineLoad, EngineOutput
 from intently_server.engine.process_guard import ProcessGuard, child_processes, end_processes
@@ -45,6 +45,8 @@ class VllmConfig:
         gpu_memory_utilization: Share of the GPU's memory that vLLM may take, 0 to 1.
         tensor_parallel_size: GPUs that share each layer.
         enforce_eager: Whether to skip compilation: a quicker start, slower answers.
+        name: Of the model, for vLLM's metrics.
+        metrics: Whether vLLM keeps metrics, in prometheus_client's default registry.
     """
 
     checkpoint: Path
@@ -57,11 +59,14 @@ class VllmConfig:
     gpu_memory_utilization: float = 0.9
     tensor_parallel_size: int = 1
     enforce_eager: bool = False
+    name: str = "model"
+    metrics: bool = True
 
     def engine_args(self) -> Mapping[str, Any]:
         """The arguments of vLLM's AsyncEngineArgs."""
         return {
             "model": str(self.checkpoint),
+            "served_model_name": self.name,
             "skip_tokenizer_init": True,
             "trust_remote_code": False,
             "load_format": "safetensors",
@@ -109,6 +114,25 @@ class _LoadGauge(StatLoggerBase):  # type: ignore[misc]  # vLLM is not typed for
         """Nothing to say: the server logs its own start."""
 
 
+class _NoMetrics(PrometheusStatLogger):  # type: ignore[misc]  # as above
+    """Takes the place of vLLM's Prometheus metrics, which it would keep, at a cost, though nobody reads them."""
+
+    def __init__(self, vllm_config: Any, engine_indexes: Any = None) -> None:
+        """Registers nothing."""
+
+    def record(
+        self,
+        scheduler_stats: Any,
+        iteration_stats: Any,
+        mm_cache_stats: Any = None,
+        engine_idx: int = 0,
+    ) -> None:
+        """Keeps nothing."""
+
+    def log_engine_initialized(self) -> None:
+        """Says nothing."""
+
+
 class VllmEngine:
     """A vLLM engine in this process; its engine core and workers are child processes."""
 
@@ -142,8 +166,10 @@ class VllmEngine:
             gauges.append(_LoadGauge(vllm_config, engine_index))
             return gauges[-1]
 
+        loggers = [gauge] if config.metrics else [gauge, _NoMetrics]
+
         def build() -> AsyncLLM:
-            return AsyncLLM.from_engine_args(AsyncEngineArgs(**config.engine_args()), stat_loggers=[gauge])
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**config.engine_args()), stat_loggers=loggers)
 
         others = set(child_processes())
         guard = ProcessGuard()
