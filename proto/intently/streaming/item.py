@@ -22,7 +22,7 @@ class Fate(enum.Enum):
     DROPPED = "dropped"  # it never will be
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Said:
     """A turn of the accumulated context.
 
@@ -36,7 +36,7 @@ class Said:
     fate: Fate = Fate.OPEN
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Item:
     """An item that the caller is owed an answer for.
 

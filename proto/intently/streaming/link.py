@@ -8,7 +8,7 @@ from intently.streaming.conversation import MAX_TURNS
 from intently.streaming.item import Fate, Item, Said
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Link:
     """One call.
 
