@@ -1,9 +1,11 @@
-"""Intently's callers' package: the contract (`intently.v1`) and an asyncio client.
+"""Intently's callers' package: the contract (`intently.v1`), an asyncio client, and a facade without asyncio.
 
 from intently import IntentClient
 
 async with IntentClient("127.0.0.1:50051") as client:
     answer = await client.classify("wake me at seven tomorrow")
+    async with client.stream() as stream:
+        answers = await asyncio.gather(*(stream.classify(text) for text in texts))
 """
 
 from intently.answers import Classification, Outcome, Prediction, Priority, Role, Turn
@@ -23,6 +25,7 @@ from intently.errors import (
     UnavailableError,
 )
 from intently.stream import ClassifyStream, StreamAnswer
+from intently.sync import SyncIntentClient
 
 __all__ = [
     "CancelledItemError",
@@ -43,6 +46,7 @@ __all__ = [
     "Security",
     "StreamAnswer",
     "SupersededError",
+    "SyncIntentClient",
     "Turn",
     "UnauthenticatedError",
     "UnavailableError",

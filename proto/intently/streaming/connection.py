@@ -50,6 +50,7 @@ class Connection:
         self._ledger = ledger
         self._changed = changed
         self._changes = changes
+        self._cut_short = False  # whether a write has failed
         self._now = asyncio.get_running_loop().time
 
     async def run(self, link: Link) -> None:
@@ -63,7 +64,7 @@ class Connection:
             while (message := await call.read()) is not grpc.aio.EOF:
                 self._take(call, link, message)
         except grpc.aio.AioRpcError as failure:
-            error = from_rpc_error(failure)
+            error = self._explain(from_rpc_error(failure))
         except IntentlyError as failure:
             error = failure
         except TimeoutError:
@@ -89,7 +90,7 @@ class Connection:
             if config.accumulate_context:
                 turns = await self._opening.turns()
                 config.initial_context.extend(turn.to_message() for turn in self._ledger.context_for(link, turns))
-            await _write(call, pb.ClassifyStreamRequest(config=config))
+            await self._send(call, pb.ClassifyStreamRequest(config=config))
             message = await call.read()
         if message is grpc.aio.EOF or not message.HasField("ready"):
             raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "the server ended the stream before it began")
@@ -124,17 +125,23 @@ class Connection:
                 await call.done_writing()
                 self._changed()
                 return
-            elif not await _write(call, _encode(message)):
+            elif not await self._send(call, _encode(message)):
                 return
 
+    async def _send(self, call: Call, message: pb.ClassifyStreamRequest) -> bool:
+        """Whether the call took the message. One that has ended does not, in several ways, and its status says why."""
+        try:
+            await call.write(message)
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+            self._cut_short = True
+            return False
+        return True
 
-async def _write(call: Call, message: pb.ClassifyStreamRequest) -> bool:
-    """Whether the call took the message. One that has ended does not, in several ways, and its status says why."""
-    try:
-        await call.write(message)
-    except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-        return False
-    return True
+    def _explain(self, error: IntentlyError) -> IntentlyError:
+        """Why the call ended. A write that fails hides that behind an INTERNAL of grpc.aio's own making."""
+        if self._cut_short and error.code is grpc.StatusCode.INTERNAL and not error.reason:
+            return UnavailableError(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
+        return error
 
 
 def _encode(message: Message) -> pb.ClassifyStreamRequest:
