@@ -5,6 +5,7 @@ import importlib
 import logging
 import os
 import sys
+from functools import partial
 
 import uvloop
 
@@ -39,7 +40,7 @@ def run(arguments: list[str]) -> int:
         return _unusable(str(problem))
     configure_logs(settings.log_level, settings.log_format)
     try:
-        return uvloop.run(serve(settings, start_vllm, on_ready=_say_how_to_call))
+        return uvloop.run(serve(settings, start_vllm, on_ready=partial(_say_how_to_call, settings)))
     except BundleError as error:
         return _unusable(f"cannot serve bundle {settings.bundle}: {error}")
     except (AddressError, SecurityProblem) as error:
@@ -73,10 +74,17 @@ async def start_vllm(settings: Settings, bundle: Bundle) -> Engine:
     return engine
 
 
-def _say_how_to_call(address: str, bundle: Bundle) -> None:
+def _say_how_to_call(settings: Settings, address: str, bundle: Bundle) -> None:
+    flags = [f"--address {address}"]
+    if settings.tls_certificate is not None:
+        flags.append("--ca AUTHORITIES.pem")
+    if settings.tls_client_ca is not None:
+        flags.append("--certificate CERTIFICATE.pem --key KEY.pem")
+    if settings.token_file is not None:
+        flags.append("--token-file TOKEN")
     message = (
         f"\n{bundle.model.name} is SERVING on {address}. In another shell:\n\n"
-        f'    .venv/bin/intently classify "wake me at seven tomorrow" --address {address}\n\n'
+        f'    .venv/bin/intently classify "wake me at seven tomorrow" {" ".join(flags)}\n\n'
         "Ctrl-C ends it.\n"
     )
     sys.stdout.write(message)
