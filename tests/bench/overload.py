@@ -11,79 +11,39 @@ import contextlib
 import json
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from intently_server.settings import Settings
 from support.in_memory_server import in_memory_server
-from support.load import Load, Measured, generate
+from support.load import Load, Measured, saturate, sustainable_rate
 from support.paced_engine import Pace
 from support.paths import BUNDLE
 from support.server_process import running_server
+from support.usage import Usage
 
 MULTIPLES = (0.5, 1.0, 2.0, 5.0)
 LEAST_GOODPUT = 0.9  # of its peak, at the greatest multiple
-CONCURRENCIES = (8, 16, 32, 64, 128)
-FLAT = 1.05  # more goodput than that must come of twice the concurrency, or the server is saturated
 GREEDY, MODEST = 5.0, 0.1
-
-
-@dataclass(slots=True)
-class Memory:
-    """Resident memory of a process and those below it, sampled."""
-
-    pid: int | None
-    samples: list[int] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def sampled(self) -> Iterator[None]:
-        """Takes a sample twice a second until the block ends."""
-        over = threading.Event()
-        sampler = threading.Thread(target=self._sample, args=(over,))
-        sampler.start()
-        try:
-            yield
-        finally:
-            over.set()
-            sampler.join()
-
-    def brief(self) -> dict[str, float]:
-        """First, greatest and last, in MiB."""
-        if not self.samples:
-            return {}
-        first, most, last = self.samples[0], max(self.samples), self.samples[-1]
-        return {"first": round(first / 2**20, 1), "most": round(most / 2**20, 1), "last": round(last / 2**20, 1)}
-
-    def _sample(self, over: threading.Event) -> None:
-        while self.pid is not None and not over.wait(0.5):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                server = psutil.Process(self.pid)
-                tree = [server, *server.children(recursive=True)]
-                self.samples.append(sum(process.memory_info().rss for process in tree))
 
 
 def main() -> int:
     """Runs it; returns the exit code."""
     options = _options()
     with tempfile.TemporaryDirectory() as folder, _server(options, Path(folder)) as (address, pid):
-        memory = Memory(pid)
-        with memory.sampled():
+        usage = Usage(pid, every_s=0.5)
+        with usage.sampled():
             report = _greedy(address, options) if options.greedy else _overload(address, options)
-    report |= {"max_wait_s": options.max_wait, "rss_mib": memory.brief()}
+    report |= {"max_wait_s": options.max_wait, "rss_mib": usage.rss_mib()}
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
     return 0 if report["good"] else 1
 
 
 def _overload(address: str, options: argparse.Namespace) -> dict[str, Any]:
-    saturated = _saturate(address, options)
-    rate = max(each.goodput for each in saturated.values())
+    saturated, rate = _saturate(address, options)
     runs = {}
     for multiple in MULTIPLES:
         runs[multiple] = _open_loop(address, multiple * rate, options).result()
@@ -108,7 +68,7 @@ def _overload(address: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _greedy(address: str, options: argparse.Namespace) -> dict[str, Any]:
     """A connection that asks for five times what there is, beside one that asks for a tenth of it."""
-    rate = max(each.goodput for each in _saturate(address, options).values())
+    _, rate = _saturate(address, options)
     options.connections = 1
     alone = _open_loop(address, MODEST * rate, options).result()
     _tell("modest, alone", alone)
@@ -130,18 +90,12 @@ def _greedy(address: str, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _saturate(address: str, options: argparse.Namespace) -> dict[int, Measured]:
-    """Closed loops of growing concurrency, until more of it brings no more."""
-    runs: dict[int, Measured] = {}
-    best = 0.0
-    for concurrency in CONCURRENCIES:
-        flags = ("--concurrency", str(concurrency), "--timeout", "10s", "--warm-up", "1s")
-        runs[concurrency] = generate(address, max(3.0, options.seconds / 2), *flags)
-        _tell(f"closed loop of {concurrency}", runs[concurrency])
-        if runs[concurrency].goodput < FLAT * best:
-            break
-        best = runs[concurrency].goodput
-    return runs
+def _saturate(address: str, options: argparse.Namespace) -> tuple[dict[int, Measured], float]:
+    """The closed loops, and the rate that the server sustains."""
+    runs = saturate(address, max(3.0, options.seconds / 2))
+    for concurrency, run in runs.items():
+        _tell(f"closed loop of {concurrency}", run)
+    return runs, sustainable_rate(runs)
 
 
 def _open_loop(address: str, rate: float, options: argparse.Namespace, *flags: str) -> Load:

@@ -1,13 +1,12 @@
 """What the tests of hostile callers share: one server for all of them, and a caller that means well."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from intently_server.bundle import Bundle
-from support.hostile.normal import NormalCaller
+from support.hostile.normal import normal_caller
 from support.hostile.ordeal import Ordeal
 from support.in_memory_server import InMemoryServer, in_memory_server
 
@@ -21,15 +20,7 @@ def server(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
-@pytest.fixture(scope="session")
-def normal_caller(bundle: Bundle) -> Callable[[str], NormalCaller]:
-    """Makes a caller, for an address, that knows what the bundle's first golden vector is."""
-    golden = bundle.model.golden_vectors[0]
-    intent = bundle.model.intents[int(np.argmax(golden.probabilities[: len(bundle.model.intents)]))]
-    return lambda address: NormalCaller(address, golden.text, intent)
-
-
 @pytest.fixture
-def ordeal(server: InMemoryServer, normal_caller: Callable[[str], NormalCaller]) -> Ordeal:
+def ordeal(server: InMemoryServer, bundle: Bundle) -> Ordeal:
     """Attacks that server."""
-    return Ordeal(server, normal_caller(server.address), _CALLS)
+    return Ordeal(server, normal_caller(bundle.model, server.address), _CALLS)

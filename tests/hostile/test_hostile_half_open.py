@@ -10,8 +10,9 @@ import pytest
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from intently_server.bundle import Bundle
 from support.hostile.connections import REQUEST
-from support.hostile.normal import NormalCaller
+from support.hostile.normal import NormalCaller, normal_caller
 from support.hostile.peer import CLASSIFY, PREFACE, STREAM, Peer, connect
 from support.in_memory_server import InMemoryServer, in_memory_server
 from support.stream_caller import StreamCaller
@@ -66,14 +67,14 @@ async def test_a_caller_that_is_alive_and_silent_is_kept(impatient: InMemoryServ
     async with grpc.aio.insecure_channel(impatient.address) as channel:
         stream = StreamCaller(IntentServiceStub(channel))
         await stream.open()
-        await asyncio.sleep(4)  # pings came and went meanwhile
+        await asyncio.sleep(3)  # pings came and went meanwhile
         await stream.item("1")
 
         assert (await stream.receive()).response.request_id == "1"
         assert await stream.finish() == []
 
 
-async def test_connections_are_bounded(impatient: InMemoryServer, normal_caller: Callable[[str], NormalCaller]) -> None:
+async def test_connections_are_bounded(impatient: InMemoryServer, bundle: Bundle) -> None:
     async with AsyncExitStack() as stack:
         peers = [await stack.enter_async_context(await connect(impatient.address)) for _ in range(60)]
         heard = await asyncio.gather(*(peer.heard() for peer in peers))
@@ -84,7 +85,7 @@ async def test_connections_are_bounded(impatient: InMemoryServer, normal_caller:
                 await IntentServiceStub(channel).Classify(pb.ClassifyRequest(text="hello"), timeout=5)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
-    await _until_it_answers(normal_caller(impatient.address))
+    await _until_it_answers(normal_caller(bundle.model, impatient.address))
     assert impatient.errors_logged() == []
 
 

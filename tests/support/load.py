@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+_CONCURRENCIES = (8, 16, 32, 64, 128)
+_MORE = 1.05  # times the goodput must come of twice the concurrency, or the server is saturated
 _EXTRA_S = 90.0  # for its processes to start and its last calls to end
 
 
@@ -87,6 +89,30 @@ class Load:
 def generate(address: str, duration_s: float, *flags: str) -> Measured:
     """Runs `intently bench` to its end. Arguments and errors are those of `Load` and `Load.result`."""
     return Load(address, duration_s, flags).result()
+
+
+def saturate(address: str, seconds: float) -> dict[int, Measured]:
+    """Closed loops of growing concurrency, by concurrency, until more of it brings no more goodput.
+
+    Args:
+        address: HOST:PORT of the server.
+        seconds: How long each is measured.
+    """
+    runs: dict[int, Measured] = {}
+    best = 0.0
+    for concurrency in _CONCURRENCIES:
+        runs[concurrency] = generate(
+            address, seconds, "--concurrency", str(concurrency), "--timeout", "10s", "--warm-up", "1s"
+        )
+        if runs[concurrency].goodput < _MORE * best:
+            break
+        best = runs[concurrency].goodput
+    return runs
+
+
+def sustainable_rate(runs: Mapping[int, Measured]) -> float:
+    """The best goodput of those runs, in utterances a second."""
+    return max(run.goodput for run in runs.values())
 
 
 def _measured(report: dict[str, Any]) -> Measured:

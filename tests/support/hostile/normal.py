@@ -4,9 +4,11 @@ import time
 from dataclasses import dataclass
 
 import grpc
+import numpy as np
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from intently_server.model import Model
 from support.stream_caller import StreamCaller
 
 _STALLED_S = 10.0
@@ -65,3 +67,10 @@ class NormalCaller:
     def _check(self, answer: pb.ClassifyResponse, request_id: str) -> None:
         assert answer.request_id == request_id
         assert answer.predictions[0].intent == self._intent
+
+
+def normal_caller(model: Model, address: str) -> NormalCaller:
+    """A caller that says what the model's first golden vector says."""
+    golden = model.golden_vectors[0]
+    intent = model.intents[int(np.argmax(golden.probabilities[: len(model.intents)]))]
+    return NormalCaller(address, golden.text, intent)

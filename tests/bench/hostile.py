@@ -1,0 +1,80 @@
+"""Attacks a server in every way that the tests know, but more, and tells what each attack did to others.
+
+    python tests/bench/hostile.py [--times 5] [--rounds 3] [--only NAME ...]
+
+Each attack is --times as large as in the tests, once to fill the pools that allocators keep, and then --rounds times.
+Of cancelled calls there are 10,000 then. Prints a line for each attack on standard error, and JSON; exits
+with 1 if the memory of one grew by a tenth, anything was held or logged as a fault, or another caller was not answered.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import grpc
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from intently_server.bundle import load_bundle
+from support.hostile.attack import Attack
+from support.hostile.catalogue import ATTACKS
+from support.hostile.normal import normal_caller
+from support.hostile.ordeal import Aftermath, Ordeal
+from support.in_memory_server import in_memory_server
+from support.paths import BUNDLE
+
+_RSS_GROWTH = 0.1
+_CALLS = 200
+
+
+def main() -> int:
+    """Runs it; returns the exit code."""
+    options = _options()
+    attacks = [attack for attack in ATTACKS if not options.only or attack.name in options.only]
+    with tempfile.TemporaryDirectory() as folder, in_memory_server(Path(folder)) as server:
+        ordeal = Ordeal(server, normal_caller(load_bundle(BUNDLE).model, server.address), _CALLS)
+        results = uvloop.run(_all(ordeal, attacks, options))
+        alive = server.process.poll() is None
+    good = alive and all(result["good"] for result in results.values())
+    sys.stdout.write(json.dumps({"attacks": results, "alive_at_the_end": alive, "good": good}, indent=1) + "\n")
+    return 0 if good else 1
+
+
+async def _all(ordeal: Ordeal, attacks: list[Attack], options: argparse.Namespace) -> dict[str, Any]:
+    results = {}
+    for attack in attacks:
+        times = attack.times * options.times
+        try:
+            result = _result(await ordeal.go_through(attack, times, options.rounds))
+        except (AssertionError, grpc.aio.AioRpcError) as error:
+            result = {"good": False, "error": str(error)[:500]}
+        results[attack.name] = {"times": times, **result}
+        sys.stderr.write(f"{attack.name}: {json.dumps(results[attack.name])}\n")
+    return results
+
+
+def _result(aftermath: Aftermath) -> dict[str, Any]:
+    latencies = {"calm": aftermath.calm, "during": aftermath.during, "afterwards": aftermath.afterwards}
+    return {
+        "rss_mib": [round(inside.rss / 2**20, 1) for inside in (aftermath.before, aftermath.after)],
+        "growth": round(aftermath.growth, 4),
+        "p50_p99_ms": {name: [round(each.p50 * 1e3, 1), round(each.p99 * 1e3, 1)] for name, each in latencies.items()},
+        "errors": aftermath.errors[:5],
+        "good": aftermath.growth < _RSS_GROWTH and not aftermath.errors,
+    }
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=[attack.name for attack in ATTACKS], default=[])
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
