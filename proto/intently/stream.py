@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack
 import grpc
 
 from intently.answers import Classification, Turn
-from intently.errors import CancelledItemError, IntentlyError
+from intently.errors import CancelledItemError, DeadlineExceededError, IntentlyError
 from intently.streaming.changes import Changes
 from intently.streaming.connection import Connection, Opening
 from intently.streaming.item import Item, Result
@@ -91,7 +91,7 @@ class ClassifyStream:
                 while not self._ledger.connected and self._ledger.failure is None:
                     await self._changes.wait()
         except TimeoutError:
-            no_answer = IntentlyError(grpc.StatusCode.DEADLINE_EXCEEDED, "no server opened the stream in time")
+            no_answer = DeadlineExceededError(grpc.StatusCode.DEADLINE_EXCEEDED, "no server opened the stream in time")
             self._ledger.fail(self._ledger.setback or no_answer)
         except BaseException:
             await self.close()
@@ -272,11 +272,12 @@ class ClassifyStream:
         try:
             async with asyncio.TaskGroup() as links:
                 while not self._ledger.finished:
-                    if self._ledger.wants_link(now()):
-                        connection = Connection(self._opening, self._ledger, self._changed, self._changes)
-                        links.create_task(connection.run(self._ledger.open_link()))
                     open_at = self._ledger.wants_link_at()
-                    await self._changes.wait(None if open_at is None else max(0.0, open_at - now()))
+                    if open_at is None or open_at > now():
+                        await self._changes.wait(None if open_at is None else open_at - now())
+                        continue
+                    connection = Connection(self._opening, self._ledger, self._changed, self._changes)
+                    links.create_task(connection.run(self._ledger.open_link()))
         except Exception:
             self._ledger.fail(IntentlyError(grpc.StatusCode.INTERNAL, "a fault of the client library"))
             self._changed()

@@ -1,6 +1,7 @@
 """The client for programs without an event loop: an `IntentClient` on a loop in a thread of its own."""
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -20,7 +21,7 @@ def _blocking(
     def call(self: "SyncIntentClient", /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._wait_for(method(self._client, *args, **kwargs))
 
-    call.__doc__ = method.__doc__
+    functools.update_wrapper(call, method)
     return call
 
 

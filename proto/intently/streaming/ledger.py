@@ -34,11 +34,11 @@ from intently.streaming.backoff import Backoff
 from intently.streaming.conversation import MAX_TURNS, Conversation
 from intently.streaming.item import Fate, Item
 from intently.streaming.link import Close, Forget, Link, Message, Send, TakeBack
+from intently.streaming.links import Links
 from intently.streaming.owed import Owed
 from intently.streaming.waiting import Waiting
 from intently.v1 import intent_service_pb2 as pb
 
-_STEADY_S = 5.0  # a link that lasted as long was no failure, even if it had nothing to answer
 _FATAL_CODES = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}
 _FATAL = (InvalidRequestError, ModelNotServedError, UnauthenticatedError, PermissionDeniedError)
 
@@ -66,15 +66,12 @@ class Ledger:
         self._accumulate = accumulate
         self._conversation = Conversation(initial_context)
         self._may_retry = may_retry
-        self._backoff = backoff
         self._owed = Owed(in_order=ordered or accumulate)
         self._waiting = Waiting()
         self._accepted = 0
         self._window = 0
-        self._link: Link | None = None
-        self._links: set[Link] = set()
+        self._links = Links(backoff)
         self._replayed_turns = MAX_TURNS  # at most
-        self._open_at = 0.0
         self._finishing = False
         self.setback: IntentlyError | None = None  # why there was no link, the last time
         self.failure: IntentlyError | None = None  # what has ended the stream
@@ -135,8 +132,7 @@ class Ledger:
         if item.result is not None:
             return
         if item.link is None:
-            connected = self._link is not None and self._link.ready
-            self._withdraw(item, (None if connected else item.setback or self.setback) or _late())
+            self._withdraw(item, (None if self._links.connected else item.setback or self.setback) or _late())
             return
         if not item.cancelled:
             item.link.to_cancel.append(item.request_id)
@@ -157,9 +153,7 @@ class Ledger:
         self.failure = error
         self._owed.settle_all(error)
         self._waiting.clear()
-        for link in self._links:
-            link.leaving = True
-        self._link = None
+        self._links.leave_all()
 
     def results(self) -> list[Item]:
         """Items whose results are to be handed out now, each once."""
@@ -172,24 +166,15 @@ class Ledger:
 
     # The links' side.
 
-    def wants_link(self, now: float) -> bool:
-        """Whether a link is to be opened now."""
-        return self._lacks_link() and now >= self._open_at
-
     def wants_link_at(self) -> float | None:
         """When a link is to be opened; None if there is one, or something else must happen first."""
-        return self._open_at if self._lacks_link() else None
-
-    def _lacks_link(self) -> bool:
-        if self._link is not None or self.finished:
-            return False
-        return not (self._accumulate and any(link.in_flight for link in self._links))
+        if self.finished or (self._accumulate and self._links.busy):
+            return None
+        return self._links.open_at
 
     def open_link(self) -> Link:
         """A link is being opened."""
-        self._link = Link()
-        self._links.add(self._link)
-        return self._link
+        return self._links.open()
 
     def context_for(self, link: Link, turns: int) -> list[Turn]:
         """The context that a link begins with, for a server that keeps so many turns of it."""
@@ -208,7 +193,7 @@ class Ledger:
         item = link.in_flight.pop(request_id, None)
         if item is None:
             return
-        self._backoff.succeeded()
+        self._links.answered()
         self._conversation.settle(item, Fate.KEPT)
         self._owed.settle(item, answer)
 
@@ -220,10 +205,10 @@ class Ledger:
         item.link = None
         link.forget(item.said)
         if isinstance(error, UnavailableError):
-            self.leave(link, now)
+            self._links.leave(link, now)
             self._wait_again(item, error)
             return
-        self._backoff.succeeded()
+        self._links.answered()
         pause_s = pause_before_retry(error)
         settled = item.cancelled or item.result is not None
         if pause_s is not None and not settled and now + pause_s < item.deadline and self._may_retry():
@@ -235,10 +220,7 @@ class Ledger:
 
     def leave(self, link: Link, now: float) -> None:
         """Nothing new is sent on the link: the server said that it ends, or refuses what comes."""
-        link.leaving = True
-        if link is self._link:
-            self._link = None
-            self._pace(link, now, hint_s=None)
+        self._links.leave(link, now)
 
     def ended(self, link: Link, error: IntentlyError | None, now: float) -> None:
         """A link is over: what it left unanswered waits again.
@@ -248,9 +230,8 @@ class Ledger:
             error: Why; None if it ended in order.
             now: When.
         """
-        if link not in self._links:
+        if not self._links.remove(link, now, (error.retry_after_s if error is not None else None) or 0.0):
             return
-        self._links.remove(link)
         left, link.in_flight = list(link.in_flight.values()), {}
         if isinstance(error, OverloadedError) and error.retry_after_s is None and left:
             # gRPC refuses a message over the server's limit by ending the call: the largest is what did it.
@@ -261,9 +242,6 @@ class Ledger:
             self._wait_again(item, why)
         if error is not None:
             self.setback = error
-        if link is self._link:
-            self._link = None
-            self._pace(link, now, error.retry_after_s if error is not None else None)
         if error is None or self._replayed_too_much(link, error):
             return
         if is_fatal(error):
@@ -275,7 +253,7 @@ class Ledger:
             request_id = link.to_cancel.popleft()
             if request_id in link.in_flight:
                 return TakeBack(request_id)
-        if link is self._link and link.ready and not self.finished:
+        if link is self._links.current and link.ready and not self.finished:
             message = self._next_item(link, now)
             if message is not None:
                 return message
@@ -303,7 +281,7 @@ class Ledger:
         if not needed:
             link.context.clear()
             return Forget()
-        link.leaving, self._link, self._open_at = True, None, now  # the next link begins with the right context
+        self._links.replace(link, now)  # the next one begins with the right context
         return None
 
     def _send(self, item: Item, link: Link) -> Send:
@@ -349,11 +327,6 @@ class Ledger:
             return False
         self._replayed_turns = len(link.context) // 2
         return True
-
-    def _pace(self, link: Link, now: float, hint_s: float | None) -> None:
-        if link.ready and now - link.opened_at >= _STEADY_S:
-            self._backoff.succeeded()
-        self._open_at = now + max(self._backoff.failed(), hint_s or 0.0)
 
 
 def is_fatal(error: IntentlyError) -> bool:

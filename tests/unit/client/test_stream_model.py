@@ -196,7 +196,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     # Links and servers.
 
-    @precondition(lambda self: self.ledger.wants_link(self.now))
+    @precondition(lambda self: self.wants_link())
     @rule(grant=st.integers(1, 4), works=st.booleans())
     def open_link(self, grant: int, works: bool) -> None:
         """A link is opened, or nobody is there."""
@@ -204,6 +204,11 @@ class StreamMachine(RuleBasedStateMachine):
             self._link_with(grant)
         else:
             self.ledger.ended(self.ledger.open_link(), UNAVAILABLE, self.now)
+
+    def wants_link(self) -> bool:
+        """Whether a link is to be opened now."""
+        open_at = self.ledger.wants_link_at()
+        return open_at is not None and open_at <= self.now
 
     def _link_with(self, grant: int) -> None:
         link = self.ledger.open_link()
@@ -342,7 +347,7 @@ class StreamMachine(RuleBasedStateMachine):
             self.collect()
             while self.untaken:
                 self.ledger.taken(self.untaken.pop())
-            if self.ledger.wants_link(self.now):
+            if self.wants_link():
                 self._link_with(2)
             for server in list(self.servers):
                 while (message := self.ledger.next_message(server.link, self.now)) is not None:
