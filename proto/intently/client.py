@@ -224,7 +224,7 @@ class IntentClient:
             ordered=ordered,
             accumulate=accumulate_context,
             initial_context=initial_context,
-            may_retry=self._budget.spend,
+            budget=self._budget,
             backoff=Backoff(),
         )
         item_s = self._timeout(timeout_s)

@@ -12,35 +12,20 @@ Whoever drives it asks after each event: is there a result to hand out, somethin
 seconds of one monotonic clock.
 """
 
-from collections.abc import Callable, Sequence
-
-import grpc
+from collections.abc import Sequence
 
 from intently.answers import Classification, Turn
-from intently.errors import (
-    CancelledItemError,
-    DeadlineExceededError,
-    IntentlyError,
-    InvalidRequestError,
-    ModelNotServedError,
-    OverloadedError,
-    PermissionDeniedError,
-    SupersededError,
-    UnauthenticatedError,
-    UnavailableError,
-)
-from intently.retry import pause_before_retry
+from intently.errors import IntentlyError, OverloadedError, UnavailableError
+from intently.retry import RetryBudget, pause_before_retry
 from intently.streaming.backoff import Backoff
 from intently.streaming.conversation import MAX_TURNS, Conversation
 from intently.streaming.item import Fate, Item
 from intently.streaming.link import Close, Forget, Link, Message, Send, TakeBack
 from intently.streaming.links import Links
 from intently.streaming.owed import Owed
+from intently.streaming.verdicts import cut_off, is_fatal, late, superseded, taken_back
 from intently.streaming.waiting import Waiting
 from intently.v1 import intent_service_pb2 as pb
-
-_FATAL_CODES = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}
-_FATAL = (InvalidRequestError, ModelNotServedError, UnauthenticatedError, PermissionDeniedError)
 
 
 class Ledger:
@@ -50,7 +35,7 @@ class Ledger:
         ordered: Whether results are handed out in the order of the items.
         accumulate: Whether final items become context; results are in order then, too.
         initial_context: The context to begin with.
-        may_retry: Whether an item that a full server refused may be sent again, which is then counted.
+        budget: For items that a full server refused and named a time for.
         backoff: Paces the opening of links.
     """
 
@@ -60,12 +45,12 @@ class Ledger:
         ordered: bool,
         accumulate: bool,
         initial_context: Sequence[Turn],
-        may_retry: Callable[[], bool],
+        budget: RetryBudget,
         backoff: Backoff,
     ) -> None:
         self._accumulate = accumulate
         self._conversation = Conversation(initial_context)
-        self._may_retry = may_retry
+        self._budget = budget
         self._owed = Owed(in_order=ordered or accumulate)
         self._waiting = Waiting()
         self._accepted = 0
@@ -112,7 +97,7 @@ class Ledger:
             self._conversation.place(item)
         self._owed.add(item)
         for older in [each for each in self._waiting if item.replaces(each)]:
-            self._withdraw(older, _superseded())
+            self._withdraw(older, superseded())
         self._waiting.add(item)
         return item
 
@@ -123,7 +108,7 @@ class Ledger:
             return
         item.cancelled = True
         if item.link is None:
-            self._withdraw(item, _taken_back())
+            self._withdraw(item, taken_back())
         else:
             item.link.to_cancel.append(request_id)
 
@@ -132,11 +117,11 @@ class Ledger:
         if item.result is not None:
             return
         if item.link is None:
-            self._withdraw(item, (None if self._links.connected else item.setback or self.setback) or _late())
+            self._withdraw(item, (None if self._links.connected else item.setback or self.setback) or late())
             return
         if not item.cancelled:
             item.link.to_cancel.append(item.request_id)
-        self._owed.settle(item, _late())
+        self._owed.settle(item, late())
 
     def reset_context(self) -> None:
         """Items from now on see nothing of the accumulated context."""
@@ -194,6 +179,7 @@ class Ledger:
         if item is None:
             return
         self._links.answered()
+        self._budget.earn()
         self._conversation.settle(item, Fate.KEPT)
         self._owed.settle(item, answer)
 
@@ -211,7 +197,7 @@ class Ledger:
         self._links.answered()
         pause_s = pause_before_retry(error)
         settled = item.cancelled or item.result is not None
-        if pause_s is not None and not settled and now + pause_s < item.deadline and self._may_retry():
+        if pause_s is not None and not settled and now + pause_s < item.deadline and self._budget.spend():
             item.not_before = now + pause_s
             self._wait_again(item, error)
             return
@@ -236,7 +222,7 @@ class Ledger:
         if isinstance(error, OverloadedError) and error.retry_after_s is None and left:
             # gRPC refuses a message over the server's limit by ending the call: the largest is what did it.
             self._refuse_largest(left, error)
-        why = error or UnavailableError(grpc.StatusCode.UNAVAILABLE, "the stream ended before the answer")
+        why = error or cut_off()
         for item in left:
             item.link = None
             self._wait_again(item, why)
@@ -301,10 +287,10 @@ class Ledger:
             self._conversation.settle(item, Fate.DROPPED)
         elif item.cancelled:
             self._conversation.settle(item, Fate.DROPPED)
-            self._owed.settle(item, _taken_back())
+            self._owed.settle(item, taken_back())
         elif self._owed.any(lambda each: each.replaces(item)):
             self._conversation.settle(item, Fate.DROPPED)
-            self._owed.settle(item, _superseded())
+            self._owed.settle(item, superseded())
         else:
             self._waiting.add(item)
 
@@ -329,23 +315,6 @@ class Ledger:
         return True
 
 
-def is_fatal(error: IntentlyError) -> bool:
-    """Whether opening the stream again would end the same way."""
-    return isinstance(error, _FATAL) or error.code in _FATAL_CODES
-
-
 def _sendable(item: Item, link: Link, now: float) -> bool:
     """Whether it may go now: its time has come, and no other item with its id is in flight on the link."""
     return item.not_before <= now and item.request_id not in link.in_flight
-
-
-def _late() -> DeadlineExceededError:
-    return DeadlineExceededError(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time")
-
-
-def _taken_back() -> CancelledItemError:
-    return CancelledItemError(grpc.StatusCode.CANCELLED, "taken back by the caller", "ITEM_CANCELLED")
-
-
-def _superseded() -> SupersededError:
-    return SupersededError(grpc.StatusCode.ABORTED, "a newer revision of the utterance took its place", "SUPERSEDED")

@@ -19,6 +19,7 @@ from intently import (
     SupersededError,
     UnavailableError,
 )
+from intently.retry import RetryBudget
 from intently.streaming.backoff import Backoff
 from intently.streaming.item import Item
 from intently.streaming.ledger import Ledger
@@ -31,7 +32,7 @@ SEPARATOR = "|"
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
 
 UNAVAILABLE = UnavailableError(grpc.StatusCode.UNAVAILABLE, "lost")
-FULL = OverloadedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", "OVERLOADED", retry_after_s=1.0)
+FULL = OverloadedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", "OVERLOADED", retry_after_s=0.0)
 FULL_FOR_GOOD = OverloadedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", "OVERLOADED")
 BAD = InvalidRequestError(grpc.StatusCode.INVALID_ARGUMENT, "bad", "INVALID_INPUT")
 TAKEN_BACK = CancelledItemError(grpc.StatusCode.CANCELLED, "taken back", "ITEM_CANCELLED")
@@ -107,7 +108,7 @@ class StreamMachine(RuleBasedStateMachine):
             ordered=self.ordered,
             accumulate=self.accumulate,
             initial_context=(),
-            may_retry=lambda: True,
+            budget=RetryBudget(tokens=1e9),
             backoff=Backoff(jitter=lambda: 0.0),
         )
         self.now = 0.0
@@ -382,7 +383,7 @@ class AccumulatingMachine(StreamMachine):
     accumulate = True
 
 
-_SETTINGS = settings(max_examples=150, stateful_step_count=60, deadline=None)
+_SETTINGS = settings(max_examples=200, stateful_step_count=60, deadline=None)
 
 TestUnorderedStream = StreamMachine.TestCase
 TestUnorderedStream.settings = _SETTINGS
