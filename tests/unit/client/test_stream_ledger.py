@@ -300,3 +300,29 @@ def test_the_newest_item_may_come_again_on_the_same_link() -> None:
     ledger.refused(link, "b", FULL, now=0.0)
 
     assert sent(ledger, link, now=50.0) == ["b"]
+
+
+def test_only_what_was_classified_is_replayed() -> None:
+    ledger = ledger_of(accumulate=True)
+    link = opened(ledger)
+    for request_id in ("good", "bad", "late", "lost"):
+        accepted(ledger, request_id, f"text, {request_id}")
+    items = {item.request_id: item for item in _items_sent(ledger, link)}
+    ledger.responded(link, "good", answer("good"))
+    ledger.refused(link, "bad", InvalidRequestError(grpc.StatusCode.INVALID_ARGUMENT, "bad"), now=0.0)
+    ledger.expire(items["late"])
+    ledger.expire(items["lost"])
+    assert ledger.next_message(link, 0.0) == TakeBack("late")
+    ledger.responded(link, "late", answer("late"))  # too late for its caller, and a turn all the same
+    ledger.ended(link, LOST, 0.0)
+
+    replayed = ledger.context_for(ledger.open_link(), 16)
+
+    assert replayed == [Turn.of_user("text, good"), Turn.of_user("text, late")]
+
+
+def _items_sent(ledger: Ledger, link: Link) -> list[Item]:
+    items = []
+    while isinstance(message := ledger.next_message(link, 0.0), Send):
+        items.append(message.item)
+    return items
