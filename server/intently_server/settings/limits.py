@@ -48,6 +48,15 @@ class LimitSettings(BaseModel):
     min_ping_interval: Annotated[
         float, Field(ge=0, description="Seconds between keepalive pings that a client may send while idle.")
     ] = 0.5
+    max_unseen_calls: Annotated[
+        int,
+        Field(
+            gt=0,
+            description="Calls that have come and that no handler has begun. Beyond it gRPC ends calls at random, "
+            "whosever they are, with CANCELLED: a lower one keeps answers quick when more comes than one process can "
+            "even refuse, and lets one caller's flood fail the calls of others.",
+        ),
+    ] = 10_000
     max_connections: Annotated[
         int, Field(gt=0, description="Connections at once; more are closed as they come. Each takes a file descriptor.")
     ] = 4096

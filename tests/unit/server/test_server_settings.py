@@ -25,6 +25,7 @@ SAMPLES = {
     "max_priority": "low",
     "default_top_k": "3",
     "min_ping_interval": "2.5",
+    "max_unseen_calls": "77",
     "max_connections": "11",
     "handshake_timeout": "1.5",
     "keepalive_interval": "7.5",
