@@ -2,8 +2,8 @@
 
     python tests/bench/hostile.py [--times 5] [--rounds 3] [--only NAME ...]
 
-Each attack is --times as large as in the tests, once to fill the pools that allocators keep, and then --rounds times.
-Of cancelled calls there are 10,000 then. Prints a line for each attack on standard error, and JSON; exits
+Each attack is --times as large as in the tests, so of cancelled calls there are 10,000. It goes on for --rounds to fill
+the pools that allocators keep, and then for as many again. Prints a line for each on standard error, and JSON; exits
 with 1 if the memory of one grew by a tenth, anything was held or logged as a fault, or another caller was not answered.
 """
 
@@ -49,7 +49,7 @@ async def _all(ordeal: Ordeal, attacks: list[Attack], options: argparse.Namespac
     for attack in attacks:
         times = attack.times * options.times
         try:
-            result = _result(await ordeal.go_through(attack, times, options.rounds))
+            result = _result(await ordeal.go_through(attack, times, warm_ups=options.rounds, rounds=options.rounds))
         except (AssertionError, grpc.aio.AioRpcError) as error:
             result = {"good": False, "error": str(error)[:500]}
         results[attack.name] = {"times": times, **result}

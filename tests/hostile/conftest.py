@@ -10,7 +10,7 @@ from support.hostile.normal import normal_caller
 from support.hostile.ordeal import Ordeal
 from support.in_memory_server import InMemoryServer, in_memory_server
 
-_CALLS = 50
+_CALLS = 25
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from support.in_memory_server import InMemoryServer
 
 pytestmark = pytest.mark.timeout(90)
 
-CASES = 2_000
+CASES = 1_200
 SEED = 20261121
 
 

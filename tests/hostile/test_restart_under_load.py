@@ -10,9 +10,9 @@ pytestmark = pytest.mark.timeout(90)
 
 
 async def test_a_restart_under_load_costs_nothing(tmp_path: Path) -> None:
-    restarts = await restart_under_load(tmp_path, 3, "--drain-delay", "0.5")
+    restarts = await restart_under_load(tmp_path, 2, "--drain-delay", "0.5")
 
-    assert restarts.exit_codes == [0, 0, 0]
+    assert restarts.exit_codes == [0, 0]
     assert restarts.failures == []
     assert restarts.errors_logged == []
     assert all(restarts.answered[kind] > 0 for kind in ("call", "bare", "item"))

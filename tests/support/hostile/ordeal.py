@@ -47,8 +47,8 @@ class Ordeal:
         self._normal = normal
         self._calls = calls
 
-    async def go_through(self, attack: Attack, times: int, rounds: int = 2) -> Aftermath:
-        """Attacks `rounds` times, after once to fill the pools that allocators keep.
+    async def go_through(self, attack: Attack, times: int, *, warm_ups: int = 1, rounds: int = 2) -> Aftermath:
+        """Attacks `rounds` times, after `warm_ups` times to fill the pools that allocators keep.
 
         Raises:
             AssertionError: if the normal caller gets wrong answers, or if what the server holds does not go back.
@@ -56,7 +56,8 @@ class Ordeal:
         """
         logged = len(self._server.errors_logged())
         at_rest = self._server.inside()
-        await attack.run(self._server.address, times)
+        for _ in range(warm_ups):
+            await asyncio.gather(self._normal.calls(self._calls), attack.run(self._server.address, times))
         calm = await self._normal.calls(self._calls)
         before = await self._at_rest_again(at_rest)
         during = calm
