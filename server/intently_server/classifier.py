@@ -67,7 +67,7 @@ class Classifier:
             stages.admitted = self._clock()
             prompt = await self._encode(query)
             stages.encoded = self._clock()
-            await place.turn(len(prompt.token_ids) - self._encoder.prefix_tokens)
+            await place.turn(len(prompt.token_ids) - self._encoder.prefix_tokens, stages)
             stages.started = self._clock()
             output = await self._engine.classify(prompt.token_ids)
             stages.inferred = self._clock()

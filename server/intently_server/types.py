@@ -107,6 +107,7 @@ class Stages:
 
     Attributes:
         arrived: The message was read.
+        place_in_queue: Where it waits, or waited, for its turn; None if it did not have to.
         admitted: A place was there for it.
         encoded: Its text was tokenized.
         started: Its turn came, and the engine was given it.
@@ -120,6 +121,7 @@ class Stages:
     started: float = 0.0
     inferred: float = 0.0
     decided: float = 0.0
+    place_in_queue: int | None = None
 
     @property
     def timing(self) -> "Timing":

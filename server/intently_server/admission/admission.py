@@ -8,14 +8,18 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from intently_server.admission.bounds import AdmissionLoad, Bounds
 from intently_server.admission.capacity import Capacity
-from intently_server.admission.fair_queue import Entry, FairQueue, Flow
+from intently_server.admission.fair_queue import FairQueue
 from intently_server.errors import DeadlineUnmeetable, Overloaded
-from intently_server.types import Caller, Priority
+from intently_server.types import Caller, Priority, Stages
+
+if TYPE_CHECKING:
+    from intently_server.admission.flow import Entry
 
 WEIGHTS = {Priority.HIGH: 4.0, Priority.NORMAL: 2.0, Priority.LOW: 1.0}
 
@@ -24,7 +28,7 @@ _LONGEST_RETRY_S = 5.0
 _TRUSTED_SHARE = 0.75  # of the longest wait that may be expected: the rest is for what the estimate cannot know
 _ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine
 _LEAST_RUNNING = 32  # requests that the engine is given whatever its rate: fewer would starve it
-_FASTEST_OF = 400  # answers after which the fastest is looked for anew
+_FASTEST_OF = 400  # answers after which those before them are forgotten
 
 
 class Admission:
@@ -68,7 +72,8 @@ class Admission:
             Overloaded: if there is no place, or an answer would take longer than the bound. Its hint is when the
                 measured rate will have made room.
             DeadlineUnmeetable: if the caller gives up before it can be answered, by the measured rate and by how long
-                the fastest answers of late took. An idle server tries: so it learns that it has become faster.
+                the engine took for the fastest answers of late. An idle server tries: so it learns that it has become
+                faster.
         """
         place = Place(self, caller, self._clock())
         self._refuse_the_late(place)
@@ -77,7 +82,7 @@ class Admission:
         self._in_flight += 1
         return place
 
-    async def turn(self, place: "Place", cost: float) -> None:
+    async def turn(self, place: "Place", cost: float, stages: Stages) -> None:
         """See `Place.turn`."""
         place.cost = cost
         self._mean_cost += 0.05 * (cost - self._mean_cost)
@@ -88,7 +93,10 @@ class Admission:
             if not self._push_out(place, cost):
                 raise self._overloaded(f"{self._bounds.max_queued_tokens} tokens wait, as many as this server takes")
         place.started = asyncio.get_running_loop().create_future()
-        place.entry = self._queue.push(place.key, place.weight, cost, place)
+        place.entry = self._queue.push(
+            place.connection, place.of_class, place.weight, cost, place, stages.place_in_queue
+        )
+        stages.place_in_queue = place.entry.order
         self._start_those_next()  # a push-out may have made room
         try:
             async with asyncio.timeout(None if place.caller.patient else _TRUSTED_SHARE * self._bounds.max_wait_s):
@@ -108,7 +116,7 @@ class Admission:
         self._running_cost -= place.cost
         if answered:
             self._capacity.end(now, place.cost, waiting=len(self._queue) > 0)
-            self._fastest.add(now - place.entered)
+            self._fastest.add(now - place.begun)
         if not self._running:
             self._running_cost = 0.0
             self._capacity.idle(now)
@@ -131,9 +139,10 @@ class Admission:
                 place.started.set_result(None)
 
     def _start(self, place: "Place") -> None:
-        if not self._running:
-            self._capacity.begin(self._clock())
         place.running = True
+        place.begun = self._clock()
+        if not self._running:
+            self._capacity.begin(place.begun)
         self._running += 1
         self._running_cost += place.cost
 
@@ -142,7 +151,9 @@ class Admission:
         rate = self._capacity.cost_per_s
         if not rate or not self._in_flight:
             return 0.0
-        return (self._running_cost + self._queue.ahead(place.key, place.weight, self._mean_cost)) / rate
+        return (
+            self._running_cost + self._queue.ahead(place.connection, place.of_class, place.weight, self._mean_cost)
+        ) / rate
 
     def _refuse_the_late(self, place: "Place") -> None:
         expected_s, caller = self._expected_s(place), place.caller
@@ -163,14 +174,14 @@ class Admission:
 
     def _push_out(self, newcomer: "Place", cost: float) -> bool:
         """Refuses the latest request of the flow with the most waiting, if that is more than the newcomer's has."""
-        heaviest = self._queue.heaviest()
-        if heaviest is None:
+        latest = self._queue.latest_of_heaviest()
+        if latest is None:
             return False
-        own: Flow[Place] | None = self._queue.flow(newcomer.key)
-        if own is heaviest or heaviest.cost / heaviest.weight <= ((own.cost if own else 0.0) + cost) / newcomer.weight:
+        victim = latest.item
+        heavier = latest.connection.load > self._queue.load(newcomer.connection, newcomer.weight, cost)
+        if victim.connection == newcomer.connection or not heavier:
             return False
-        victim = heaviest.entries[-1].item
-        self._queue.withdraw(heaviest.entries[-1])
+        self._queue.withdraw(latest)
         if victim.started is not None and not victim.started.done():
             victim.started.set_exception(self._overloaded("others with less in flight came first"))
         return True
@@ -196,6 +207,7 @@ class Place:
         entry: In the queue, while it waits there.
         started: Done when its turn has come, if it had to wait.
         running: Whether the engine may have it.
+        begun: Since when, in the clock's seconds.
     """
 
     admission: Admission
@@ -205,27 +217,35 @@ class Place:
     entry: "Entry[Place] | None" = None
     started: "asyncio.Future[None] | None" = None
     running: bool = False
-    key: tuple[str, Priority, bool] = field(init=False)
+    begun: float = 0.0
 
-    def __post_init__(self) -> None:
-        self.key = (self.caller.connection, self.caller.priority, self.caller.patient)
+    @property
+    def connection(self) -> str:
+        """Names the connection that the request shares a part of the server with."""
+        return self.caller.connection
+
+    @property
+    def of_class(self) -> tuple[Priority, bool]:
+        """Names the class of the connection's requests that it belongs to."""
+        return (self.caller.priority, self.caller.patient)
 
     @property
     def weight(self) -> float:
-        """Of the flow that the request belongs to."""
+        """Of its class."""
         return WEIGHTS[self.caller.priority]
 
-    async def turn(self, tokens: int) -> None:
+    async def turn(self, tokens: int, stages: Stages) -> None:
         """Waits until the engine may be given the request.
 
         Args:
             tokens: Of its prompt, without the prefix that all share.
+            stages: Of the request; told of its place in the queue, or has that of another, which it then takes.
 
         Raises:
             Overloaded: if there is no room to wait, if a caller with less in flight took it, or if the wait becomes
                 longer than was expected.
         """
-        await self.admission.turn(self, float(max(1, tokens)))
+        await self.admission.turn(self, float(max(1, tokens)), stages)
 
     def __enter__(self) -> "Place":
         return self
@@ -237,13 +257,17 @@ class Place:
 
 
 class _Fastest:
-    """The shortest time in which one of the latest requests was answered."""
+    """The shortest time that one of the latest answers took inside the engine; 0.0 before the first."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._now = math.inf  # of those that are being counted
         self._count = 0
 
     def add(self, seconds: float) -> None:
-        """One more answer."""
-        self.seconds = min(self.seconds, seconds) if self._count else seconds
-        self._count = (self._count + 1) % _FASTEST_OF
+        """One more answer. As many as are counted at a time are remembered once more."""
+        self._now = min(self._now, seconds)
+        self.seconds = min(self.seconds, seconds) if self.seconds else seconds
+        self._count += 1
+        if self._count == _FASTEST_OF:
+            self.seconds, self._now, self._count = self._now, math.inf, 0

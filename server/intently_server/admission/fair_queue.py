@@ -1,156 +1,154 @@
-"""A queue in which flows get shares by weight, whatever they ask for: start-time fair queueing.
+"""A queue in which connections get shares, whatever they ask for: start-time fair queueing, at two levels.
 
-Every entry has a start tag: the virtual time at which its flow would begin with it if all flows were served at once,
-each by its weight. Entries leave in the order of their tags. A flow that was idle starts at the present virtual time:
-it neither saved up service nor owes any.
+Connections take turns by the work that was done for them; within one, its classes (priorities, batches) take turns by
+their weights. A connection weighs as much as the heaviest of its classes that waits, so that it gains nothing by having
+many. Work is charged when it leaves the queue: who gives up while waiting owes nothing. A connection that was idle
+starts at the present virtual time: it has neither saved up service nor owes any.
 
 Source: Goyal, Vin and Cheng, Start-time Fair Queueing, SIGCOMM 1996.
 """
 
 import heapq
-from collections import deque
+import itertools
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from intently_server.admission.flow import Connection, Entry
 
 T = TypeVar("T")
 
-_COMPACT_AT = 64  # entries withdrawn, beyond as many as wait, before the heap is rebuilt without them
-_FLOWS_KEPT = 64  # idle flows whose tags are remembered, beyond as many as wait
-
-
-@dataclass(slots=True)
-class Flow(Generic[T]):
-    """Entries that share one share.
-
-    Attributes:
-        weight: Of its share, over 0.
-        finish: Virtual time at which its last entry will have been served.
-        cost: Of its entries that wait.
-        entries: Those that wait, oldest first.
-    """
-
-    weight: float
-    finish: float = 0.0
-    cost: float = 0.0
-    entries: "deque[Entry[T]]" = field(default_factory=deque)
-
-
-@dataclass(slots=True, eq=False)
-class Entry(Generic[T]):
-    """One entry that waits, or did."""
-
-    flow: Flow[T]
-    start: float
-    number: int
-    cost: float
-    item: T
-    waiting: bool = True
-
-    def __lt__(self, other: "Entry[T]") -> bool:
-        return (self.start, self.number) < (other.start, other.number)
+_SPARE = 64  # entries of a heap that are out of date, beyond as many as are not, before it is rebuilt
 
 
 class FairQueue(Generic[T]):
-    """Entries of several flows, in the order in which fair shares would serve them."""
+    """What waits, in the order in which fair shares would serve it."""
 
     def __init__(self) -> None:
-        self._flows: dict[Hashable, Flow[T]] = {}
-        self._heap: list[Entry[T]] = []
+        self._connections: dict[Hashable, Connection[T]] = {}
+        self._turns: list[tuple[float, int, Connection[T]]] = []  # a heap; one entry of each that waits is in date
+        self._heaviest: list[tuple[float, int, Connection[T]]] = []  # a heap, by minus the load when it last grew
+        self._numbers = itertools.count()
         self._virtual_time = 0.0
-        self._pushed = 0
-        self._length = 0
         self._active_weight = 0.0
+        self._length = 0
         self.cost = 0.0
 
     def __len__(self) -> int:
         return self._length
 
-    def push(self, key: Hashable, weight: float, cost: float, item: T) -> Entry[T]:
-        """Adds an entry to the flow named `key`, which has this weight from now on."""
-        flow = self._flows.get(key)
-        if flow is None:
-            self._forget_idle_flows()
-            flow = self._flows[key] = Flow(weight)
-        if not flow.entries:
-            flow.weight = weight
-            self._active_weight += weight
-        start = max(self._virtual_time, flow.finish)
-        entry = Entry(flow, start, self._pushed, cost, item)
-        self._pushed += 1
-        flow.finish = start + cost / flow.weight
-        flow.entries.append(entry)
-        self._count(entry, 1)
-        heapq.heappush(self._heap, entry)
+    def push(
+        self, key: Hashable, of_class: Hashable, weight: float, cost: float, item: T, order: int | None = None
+    ) -> Entry[T]:
+        """Adds an entry.
+
+        Args:
+            key: Names the connection.
+            of_class: Names the class within it.
+            weight: Of the class; always the same.
+            cost: Over 0.
+            item: What waits.
+            order: That of an entry that was withdrawn, whose place this one takes; None for the last place.
+        """
+        connection = self._connections.get(key)
+        if connection is None:
+            self._forget_idle()
+            connection = self._connections[key] = Connection()
+        self._active_weight -= connection.weight
+        number = next(self._numbers)
+        entry = connection.push(of_class, weight, cost, item, number if order is None else order)
+        self._active_weight += connection.weight
+        self._length += 1
+        self.cost += cost
+        if connection.length == 1:
+            connection.tag = max(self._virtual_time, connection.finish)
+            connection.turn = number
+            heapq.heappush(self._turns, (connection.tag, number, connection))
+        heapq.heappush(self._heaviest, (-connection.load, number, connection))
+        self._drop_what_is_out_of_date()
         return entry
 
     def pop(self) -> T | None:
         """Takes the entry whose turn it is; None if nothing waits."""
-        while self._heap:
-            entry = heapq.heappop(self._heap)
-            if entry.waiting:
-                self._virtual_time = entry.start
-                entry.flow.entries.popleft()  # the tags of a flow grow: the oldest of those that wait comes first
-                self._leave(entry)
-                return entry.item
+        while self._turns:
+            tag, number, connection = heapq.heappop(self._turns)
+            if connection.turn != number:
+                continue
+            self._virtual_time = tag
+            weight = connection.weight
+            entry = connection.next()
+            connection.finish = tag + entry.cost / weight
+            self._take_out(entry)
+            if connection.length:
+                connection.tag, connection.turn = connection.finish, next(self._numbers)
+                heapq.heappush(self._turns, (connection.tag, connection.turn, connection))
+            return entry.item
         return None
 
     def withdraw(self, entry: Entry[T]) -> None:
-        """Takes an entry out before its turn. If it was its flow's last, the next one gets its place."""
-        if not entry.waiting:
-            return
-        flow = entry.flow
-        if flow.entries[-1] is entry:
-            flow.finish = entry.start
-        flow.entries.remove(entry)
-        self._leave(entry)
-        if len(self._heap) > 2 * self._length + _COMPACT_AT:
-            self._heap = [each for each in self._heap if each.waiting]
-            heapq.heapify(self._heap)
+        """Takes an entry out before its turn."""
+        if entry.waiting:
+            self._take_out(entry)
+            self._drop_what_is_out_of_date()
 
-    def heaviest(self) -> Flow[T] | None:
-        """The flow with the most waiting for its weight; None if nothing waits."""
-        waiting = (flow for flow in self._flows.values() if flow.entries)
-        return max(waiting, key=lambda flow: flow.cost / flow.weight, default=None)
+    def latest_of_heaviest(self) -> Entry[T] | None:
+        """The latest entry of the connection, and class, with the most waiting for its weight; None if none waits."""
+        while self._heaviest:
+            load, _, connection = self._heaviest[0]
+            if connection.length and -load <= connection.load:
+                return connection.latest()
+            heapq.heappop(self._heaviest)
+            if connection.length:  # it has become less since: it may still be the heaviest
+                heapq.heappush(self._heaviest, (-connection.load, next(self._numbers), connection))
+        return None
 
-    def flow(self, key: Hashable) -> Flow[T] | None:
-        """The flow of this name, if it is known."""
-        return self._flows.get(key)
+    def load(self, key: Hashable, weight: float, cost: float) -> float:
+        """What a connection would have waiting for its weight with one more entry of that weight and cost."""
+        connection = self._connections.get(key)
+        if connection is None or not connection.length:
+            return cost / weight
+        return (connection.cost + cost) / max(connection.weight, weight)
 
-    def ahead(self, key: Hashable, weight: float, cost: float) -> float:
+    def ahead(self, key: Hashable, of_class: Hashable, weight: float, cost: float) -> float:
         """What is served, at most, until an entry of that cost, pushed now, has been: its own cost included.
 
-        While its flow is served what it has waiting, each other flow is served as much for its weight, and no flow more
-        than all has waiting.
+        While a class is served what it has waiting, each other of its connection is served as much for its weight, and
+        while a connection is, so is each other; none more than all that waits.
         """
-        flow = self._flows.get(key)
-        own, active = cost, self._active_weight
-        if flow is None or not flow.entries:
-            active += weight
-        else:
-            own += flow.cost
-        return min(self.cost + cost, own * active / weight)
+        connection = self._connections.get(key)
+        own, share, active = cost, weight, self._active_weight + weight
+        if connection is not None and connection.length:
+            own = connection.ahead(of_class, weight, cost)
+            share = max(connection.weight, weight)
+            active = self._active_weight - connection.weight + share
+        return min(self.cost + cost, own * active / share)
 
-    def _count(self, entry: Entry[T], sign: int) -> None:
-        self._length += sign
-        self.cost += sign * entry.cost
-        entry.flow.cost += sign * entry.cost
-
-    def _leave(self, entry: Entry[T]) -> None:
-        entry.waiting = False
-        self._count(entry, -1)
-        if not entry.flow.entries:
-            self._active_weight -= entry.flow.weight
-        if self._length == 0:  # sums start afresh, without what rounding left in them
+    def _take_out(self, entry: Entry[T]) -> None:
+        connection, weight = entry.connection, entry.connection.weight
+        connection.take_out(entry)
+        self._active_weight += connection.weight - weight
+        if connection.length and connection.weight < weight:  # what it has waiting now weighs more
+            heapq.heappush(self._heaviest, (-connection.load, next(self._numbers), connection))
+        self._length -= 1
+        self.cost -= entry.cost
+        if not connection.length:
+            connection.turn = None
+        if not self._length:  # sums start afresh, without what rounding left in them
             self.cost = self._active_weight = 0.0
 
-    def _forget_idle_flows(self) -> None:
-        """Keeps callers who come and go from filling the memory: an idle flow's tag matters only until its time."""
-        if len(self._flows) <= 2 * self._length + _FLOWS_KEPT:
-            return
-        self._flows = {
-            key: flow for key, flow in self._flows.items() if flow.entries or flow.finish > self._virtual_time
-        }
-        if len(self._flows) > 2 * self._length + _FLOWS_KEPT and self._length == 0:
-            self._flows.clear()
-            self._virtual_time = 0.0
+    def _drop_what_is_out_of_date(self) -> None:
+        if len(self._turns) > 2 * self._length + _SPARE:
+            self._turns = [each for each in self._turns if each[2].turn == each[1]]
+            heapq.heapify(self._turns)
+        if len(self._heaviest) > 4 * self._length + _SPARE:
+            waiting = (connection for connection in self._connections.values() if connection.length)
+            self._heaviest = [(-each.load, next(self._numbers), each) for each in waiting]
+            heapq.heapify(self._heaviest)
+
+    def _forget_idle(self) -> None:
+        """Keeps callers who come and go from filling the memory: what one was served matters only for a while."""
+        if len(self._connections) > 2 * self._length + _SPARE:
+            self._connections = {
+                key: each
+                for key, each in self._connections.items()
+                if each.length or (each.finish > self._virtual_time and self._length)
+            }

@@ -1,6 +1,7 @@
 """Admission: never more in flight than allowed, all places given back, fair turns, refusals that can be trusted."""
 
 import asyncio
+import itertools
 from collections import Counter
 from contextlib import ExitStack
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from intently_server.admission import Admission, Bounds
 from intently_server.errors import DeadlineUnmeetable, IntentlyError, Overloaded
-from intently_server.types import Caller, Priority
+from intently_server.types import Caller, Priority, Stages
 
 NOBODY = Caller()
 
@@ -36,7 +37,7 @@ class Desk:
     async def ask(self, name: str = "", caller: Caller = NOBODY, tokens: int = 10) -> str:
         """One request from its entry to its end."""
         with self.admission.enter(caller) as place:
-            await place.turn(tokens)
+            await place.turn(tokens, Stages(self.clock()))
             gone = asyncio.Event()
             self.inside.append((name, gone))
             await gone.wait()
@@ -133,6 +134,38 @@ async def test_priorities_get_shares_and_none_is_starved() -> None:
     assert abs(first[Priority.HIGH] - 40) <= 2
     assert abs(first[Priority.NORMAL] - 20) <= 2
     assert abs(first[Priority.LOW] - 10) <= 2
+
+
+async def test_a_flood_that_gives_up_again_and_again_starves_nobody() -> None:
+    """All ask more than there is, and give up after a while: shares stay as the weights, and connections as one."""
+    desk = Desk(Bounds(10_000, max_running=1))
+    asking = [Caller("1", Priority.HIGH), Caller("1", Priority.LOW), Caller("2", Priority.NORMAL)]
+    answered: Counter[str] = Counter()
+    await desk.start(1, "first")
+    for _ in range(40):
+        waiting = [await desk.start(10, f"{caller.connection} {caller.priority}", caller) for caller in asking]
+        answered.update([await desk.let_go() for _ in range(12)])
+        for task in itertools.chain.from_iterable(waiting):
+            task.cancel()
+        await desk.settle()
+
+    assert answered["1 low"] >= 20
+    assert answered["2 normal"] >= 100
+    assert answered["1 high"] >= 100
+
+
+async def test_a_deadline_is_measured_by_the_engine_not_by_how_long_batches_wait() -> None:
+    desk = Desk(Bounds(10_000, max_running=1, max_wait_s=1000.0))
+    batch = await desk.start(900, "batch", Caller("1", patient=True))
+    for _ in range(450):
+        desk.clock.now += 0.01
+        await desk.let_go()
+
+    soon = Caller("2", deadline=desk.clock.now + 0.5)
+    assert failures(await desk.start(1, "unary", soon)) == []
+    for task in batch:
+        task.cancel()
+    await desk.settle()
 
 
 async def test_where_all_is_full_the_one_with_most_gives_way_to_one_with_less() -> None:

@@ -46,11 +46,17 @@ class InFlight:
         if (item := self._by_id.get(request_id)) is not None:
             item.withdraw(why)
 
-    def supersede(self, utterance_id: str, why: IntentlyError) -> None:
-        """Withdraws those revisions of an utterance that the engine was not given yet."""
+    def supersede(self, utterance_id: str, why: IntentlyError) -> int | None:
+        """Withdraws those revisions of an utterance that the engine was not given yet.
+
+        Returns the place in the queue of one that waits there; None if none does.
+        """
+        place = None
         for item in self._by_utterance.get(utterance_id, ()):
-            if not item.started:
+            if not item.started and not item.answer.done():
+                place = item.stages.place_in_queue
                 item.withdraw(why)
+        return place
 
     def withdraw_all(self, why: IntentlyError) -> None:
         """Withdraws every item."""

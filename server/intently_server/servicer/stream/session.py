@@ -163,7 +163,7 @@ class StreamSession:
         request, stages = message.request, Stages(time.monotonic())
         if message.utterance_id:
             why = Superseded(f"revision {message.sequence} of this utterance has replaced it")
-            self._in_flight.supersede(message.utterance_id, why)
+            stages.place_in_queue = self._in_flight.supersede(message.utterance_id, why)
         if self._accumulates:
             request.context.extend(self._conversation.turns())
         answer = asyncio.ensure_future(self._classify(request, stages, self._accumulates))
