@@ -11,6 +11,7 @@ from intently.stream import ClassifyStream
 from intently.streaming.backoff import Backoff
 from intently.streaming.connection import Opening
 from intently.streaming.conversation import MAX_TURNS
+from intently.streaming.driver import Driver
 from intently.streaming.ledger import Ledger
 from intently.v1 import (
     bundle_pb2,
@@ -21,6 +22,7 @@ from intently.v1 import (
 from intently.v1 import intent_service_pb2 as pb
 
 DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_MAX_UNTAKEN = 10_000
 PRIORITY_METADATA = "x-intently-priority"
 REVISION_METADATA = "x-intently-revision"
 _PAGE_SIZE = 1000
@@ -187,6 +189,7 @@ class IntentClient:
         accumulate_context: bool = False,
         initial_context: Sequence[Turn] = (),
         max_in_flight: int = 0,
+        max_untaken: int = DEFAULT_MAX_UNTAKEN,
         revision: str | None = None,
         label: str | None = None,
         priority: Priority | None = None,
@@ -201,6 +204,7 @@ class IntentClient:
                 that follow. Answers are in order then.
             initial_context: The context to begin with, where it is accumulated.
             max_in_flight: Items to have under way at most; 0 for what the server grants by itself.
+            max_untaken: Answers to what was sent that are kept while nobody iterates; then `send` waits.
             revision: The model's revision that must answer all items.
             label: The label of the model that must answer; not together with `revision`.
             priority: Of all items.
@@ -208,8 +212,11 @@ class IntentClient:
             open_timeout_s: Seconds in which a server must open the stream at first; by default `timeout_s`.
 
         Raises:
-            ValueError: if both `revision` and `label` are given, or a context is given and not accumulated.
+            ValueError: if both `revision` and `label` are given, or a context is given and not accumulated, or no
+                answer could be kept.
         """
+        if max_untaken < 1:
+            raise ValueError("max_untaken must be 1 or more")
         if initial_context and not accumulate_context:
             raise ValueError("initial_context needs accumulate_context")
         metadata = self._metadata(priority, revision)
@@ -226,9 +233,10 @@ class IntentClient:
             initial_context=initial_context,
             budget=self._budget,
             backoff=Backoff(),
+            max_untaken=max_untaken,
         )
         item_s = self._timeout(timeout_s)
-        return ClassifyStream(opening, ledger, item_s, item_s if open_timeout_s is None else open_timeout_s)
+        return ClassifyStream(Driver(opening, ledger), item_s, item_s if open_timeout_s is None else open_timeout_s)
 
     async def _context_turns(self) -> int:
         """How many turns of context the server keeps; as many as the client does where it does not tell."""

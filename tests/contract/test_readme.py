@@ -1,13 +1,18 @@
-"""The README agrees with the code and with the bundles: limits, commands, figures."""
+"""The README agrees with the code and with the bundles: limits, commands, figures, and its examples run."""
 
+import asyncio
 import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import json_format
 
+from intently import Classification, IntentClient
 from intently.v1 import bundle_pb2
 from intently_server.settings import Settings
+from support.in_memory_server import in_memory_server
 from support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -68,6 +73,19 @@ def test_every_bundle_stands_there_with_the_figures_of_its_manifest(bundle: Path
 @pytest.mark.parametrize("command", re.findall(r"^    make (\w+)", README, re.MULTILINE))
 def test_commands_are_targets_of_the_makefile(command: str) -> None:
     assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+async def test_the_example_of_a_stream_answers_more_than_a_server_takes_at_once(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(async with client\.stream\(\).*?)```", README, re.DOTALL)
+    source = f"async def run(client, texts):\n{textwrap.indent(example, '    ')}    return answers\n"
+    names: dict[str, Any] = {"asyncio": asyncio}
+    exec(compile(source, "README.md", "exec"), names)  # noqa: S102  # our own README
+    with in_memory_server(tmp_path) as server:
+        async with IntentClient(server.address) as client, asyncio.timeout(30):
+            answers = await names["run"](client, [f"text {number}" for number in range(200)])
+
+    assert len(answers) == 200
+    assert all(isinstance(answer, Classification) for answer in answers)
 
 
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/adr/*.md"), ROOT / "build_model" / "README.md"]

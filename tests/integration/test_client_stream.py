@@ -95,18 +95,53 @@ async def test_send_waits_while_the_grant_is_used_up(server: InMemory) -> None:
     async with IntentClient(server.served.address) as client, client.stream(max_in_flight=3) as stream:
         sending = asyncio.create_task(_send_all(stream, 10))
         await server.engine.wait_running(3)
-        server.engine.release()
-        while not server.engine.load().running == 0:  # noqa: ASYNC110, SIM201  # the three answers come back
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(0.1)  # time in which more could be sent: nobody has taken an answer
+        await client.list_models()  # on the same connection: a fourth item would have come before
 
         assert len(server.engine.prompts) == 3
         assert not sending.done()
+        server.engine.release()
         answers = [answer async for answer in stream]
         await sending
 
     assert len(answers) == 10
     assert len(server.engine.prompts) == 10
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_all_may_be_sent_before_the_first_answer_is_taken(server: InMemory, ordered: bool) -> None:
+    async with IntentClient(server.served.address) as client, client.stream(ordered=ordered) as stream:
+        sent = [await stream.send(f"text {number}") for number in range(200)]
+        answers = await rest(stream)
+
+    assert sorted(answer.request_id for answer in answers) == sorted(sent)
+    assert all(isinstance(answer.result, Classification) for answer in answers)
+
+
+async def test_answers_that_nobody_takes_are_bounded_and_the_sender_is_told(server: InMemory) -> None:
+    async with IntentClient(server.served.address) as client, client.stream(max_untaken=5, max_in_flight=1) as stream:
+        sent: list[str] = []
+        with pytest.raises(DeadlineExceededError, match="iterate over the stream"):
+            await _send_for_ever(stream, sent)
+        assert len(sent) in {5, 6}  # the sixth was under way when the fifth was answered
+        assert await stream.classify("somebody waits for this one")
+
+        waiting = asyncio.create_task(stream.send("hello"))
+        answers = [await anext(stream), await anext(stream)]
+        sent.append(await waiting)
+        answers += await rest(stream)
+
+    assert [answer.request_id for answer in answers] == sent
+
+
+async def _send_for_ever(stream: ClassifyStream, sent: list[str]) -> None:
+    while True:
+        sent.append(await stream.send("hello", timeout_s=0.5))
+
+
+async def test_no_answer_kept_is_no_stream(server: InMemory) -> None:
+    async with IntentClient(server.served.address) as client:
+        with pytest.raises(ValueError, match="max_untaken"):
+            client.stream(max_untaken=0)
 
 
 async def _send_all(stream: ClassifyStream, count: int) -> None:

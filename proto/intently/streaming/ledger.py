@@ -1,8 +1,9 @@
 """What a stream owes its caller, and what is to be sent where: the state machine, apart from sockets and clocks.
 
 An item is accepted, waits, is in flight on a link, waits again if the link ends or refuses it for a while, and is
-settled once: with an answer, an error, or its deadline. It holds a place until its caller has taken the result. A link
-is one ClassifyStream call; one at a time is sent on, and those before it only finish what they have in flight.
+settled once: with an answer, an error, or its deadline. It is under way until its result is handed out, and fewer are
+than the server granted; how many results may wait to be taken has a bound of its own. A link is one ClassifyStream
+call; one at a time is sent on, and those before it only finish what they have in flight.
 
 With an accumulated context, order is part of the meaning: items are sent strictly in order, on a link only if the
 context that the server has there is the one that the item must see, and a link is opened only once nothing is in
@@ -37,6 +38,7 @@ class Ledger:
         initial_context: The context to begin with.
         budget: For items that a full server refused and named a time for.
         backoff: Paces the opening of links.
+        max_untaken: Results that may wait to be taken before no more should be accepted that add to them.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Ledger:
         initial_context: Sequence[Turn],
         budget: RetryBudget,
         backoff: Backoff,
+        max_untaken: int,
     ) -> None:
         self._accumulate = accumulate
+        self._max_untaken = max_untaken
         self._conversation = Conversation(initial_context)
         self._budget = budget
         self._owed = Owed(in_order=ordered or accumulate)
@@ -65,8 +69,13 @@ class Ledger:
 
     @property
     def has_room(self) -> bool:
-        """Whether another item would be accepted: fewer than granted have not been taken."""
-        return len(self._owed) < self._window
+        """Whether another item would be accepted: fewer than granted are under way."""
+        return self._owed.under_way < self._window
+
+    @property
+    def crowded(self) -> bool:
+        """Whether as many results wait to be taken as may."""
+        return self._owed.untaken >= self._max_untaken
 
     @property
     def connected(self) -> bool:

@@ -19,9 +19,20 @@ class Owed:
         self._places: dict[str, Item] = {}  # by request id, in order
         self._queue: deque[Item] = deque()  # what was not handed out: all of it if order matters, else the settled
         self._unsettled = 0
+        self._untaken = 0
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @property
+    def under_way(self) -> int:
+        """Items whose results were not handed out yet."""
+        return len(self._places) - self._untaken
+
+    @property
+    def untaken(self) -> int:
+        """Items whose results were handed out, and not taken."""
+        return self._untaken
 
     @property
     def unsettled(self) -> int:
@@ -63,11 +74,13 @@ class Owed:
         ready = []
         while self._queue and self._queue[0].result is not None:
             ready.append(self._queue.popleft())
+        self._untaken += len(ready)
         return ready
 
     def take(self, item: Item) -> None:
-        """The caller has the result: the place is free."""
+        """The caller has the result, which was handed out: the place is free."""
         del self._places[item.request_id]
+        self._untaken -= 1
 
     def oldest(self, after: int) -> int:
         """The number of the oldest item that holds a place; `after` if there is none."""

@@ -28,6 +28,12 @@ def late() -> DeadlineExceededError:
     return DeadlineExceededError(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time")
 
 
+def not_taken() -> DeadlineExceededError:
+    """As many answers wait for the caller as may, and it takes none."""
+    said = "answers are not being taken: iterate over the stream"
+    return DeadlineExceededError(grpc.StatusCode.DEADLINE_EXCEEDED, said)
+
+
 def taken_back() -> CancelledItemError:
     """An item was taken back before a server had it."""
     return CancelledItemError(grpc.StatusCode.CANCELLED, "taken back by the caller", "ITEM_CANCELLED")

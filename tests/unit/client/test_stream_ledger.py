@@ -27,13 +27,14 @@ FULL = OverloadedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", "OVERLOADED",
 TOO_LARGE = OverloadedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "message larger than max")
 
 
-def ledger_of(*, accumulate: bool = False, budget: RetryBudget | None = None) -> Ledger:
+def ledger_of(*, ordered: bool = False, accumulate: bool = False, budget: RetryBudget | None = None) -> Ledger:
     return Ledger(
-        ordered=False,
+        ordered=ordered,
         accumulate=accumulate,
         initial_context=(),
         budget=budget or RetryBudget(),
         backoff=Backoff(jitter=lambda: 1.0),
+        max_untaken=8,
     )
 
 
@@ -247,6 +248,40 @@ def test_when_all_is_answered_and_nothing_will_come_the_link_is_closed_once() ->
     assert ledger.next_message(link, 0.0) == Close()
     assert ledger.next_message(link, 0.0) is None
     assert ledger.finished
+
+
+def test_an_answer_frees_its_place_whether_it_is_taken_or_not() -> None:
+    ledger = ledger_of()
+    link = opened(ledger, grant=1)
+    for number in range(8):
+        assert ledger.has_room
+        assert not ledger.crowded
+        last = accepted(ledger, str(number))
+        assert not ledger.has_room
+        sent(ledger, link)
+        ledger.responded(link, str(number), answer(str(number)))
+        assert len(ledger.results()) == 1
+    assert ledger.has_room
+    assert ledger.crowded  # as many as may wait to be taken
+
+    ledger.taken(last)
+    assert not ledger.crowded
+
+
+def test_an_ordered_answer_frees_its_place_in_its_turn() -> None:
+    ledger = ledger_of(ordered=True)
+    link = opened(ledger, grant=2)
+    accepted(ledger, "a")
+    accepted(ledger, "b")
+    assert sent(ledger, link) == ["a", "b"]
+
+    ledger.responded(link, "b", answer("b"))
+    assert ledger.results() == []
+    assert not ledger.has_room
+
+    ledger.responded(link, "a", answer("a"))
+    assert [item.request_id for item in ledger.results()] == ["a", "b"]
+    assert ledger.has_room
 
 
 def test_what_was_in_flight_goes_before_what_waited() -> None:

@@ -28,6 +28,7 @@ from intently.v1 import intent_service_pb2 as pb
 
 TURNS = 3  # of context that a server keeps
 TIMEOUT_S = 50.0
+MAX_UNTAKEN = 3
 SEPARATOR = "|"
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
 
@@ -110,6 +111,7 @@ class StreamMachine(RuleBasedStateMachine):
             initial_context=(),
             budget=RetryBudget(tokens=1e9),
             backoff=Backoff(jitter=lambda: 0.0),
+            max_untaken=MAX_UNTAKEN,
         )
         self.now = 0.0
         self.servers: list[Server] = []
@@ -126,7 +128,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     # The caller.
 
-    @precondition(lambda self: self.ledger.has_room and not self.finishing)
+    @precondition(lambda self: self.ledger.has_room and not self.ledger.crowded and not self.finishing)
     @rule(
         name=NAMES,
         bad=st.sampled_from([False, False, True]),
@@ -338,8 +340,16 @@ class StreamMachine(RuleBasedStateMachine):
 
     @invariant()
     def bounded(self) -> None:
-        """Nobody holds more than was granted, at the most generous."""
-        assert len([item for item in self.accepted if item not in self.results]) + len(self.untaken) <= 4
+        """No more is under way than was granted, at the most generous, and little more waits to be taken than may."""
+        assert len([item for item in self.accepted if item not in self.results]) <= 4
+        assert len(self.untaken) < MAX_UNTAKEN + 4
+
+    @precondition(lambda self: not self.accepted)
+    @invariant()
+    def open_to_all(self) -> None:
+        """Whoever has sent nothing may send."""
+        assert self.ledger.has_room
+        assert not self.ledger.crowded
 
     def teardown(self) -> None:
         """With servers that work, everything is answered, and the stream ends."""
