@@ -126,19 +126,27 @@ async def _give_up(starting: "asyncio.Future[Engine]") -> int:
 
 
 async def _until_the_end(parts: Parts, engine: Engine, stop: StopSignal) -> int:
+    ending = asyncio.ensure_future(_stopped(parts, stop))
     death = asyncio.ensure_future(_engine_death(engine))
-    await _first(death, stop)
-    if death.done() and not stop.is_set():
-        logger.error("the engine has died; the server ends")
-        parts.lifecycle.engine_died(_DEAD_GRACE_S)
-        await parts.health.dead()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(parts.lifecycle.wait_idle(), _DEAD_GRACE_S)
-        return 1
+    await asyncio.wait([ending, death], return_when=asyncio.FIRST_COMPLETED)
     death.cancel()
+    if ending.done():
+        ending.result()
+        return 0
+    ending.cancel()
+    logger.error("the engine has died; the server ends")
+    parts.lifecycle.engine_died(_DEAD_GRACE_S)
+    await parts.health.dead()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(parts.lifecycle.wait_idle(), _DEAD_GRACE_S)
+    return 1
+
+
+async def _stopped(parts: Parts, stop: StopSignal) -> None:
+    """Returns once the server was told to stop and has drained."""
+    await stop.wait()
     settings = parts.settings
     await drain(parts.lifecycle, parts.health, stop, delay_s=settings.drain_delay, timeout_s=settings.drain_timeout)
-    return 0
 
 
 def _stop_on_signals(stop: StopSignal) -> None:

@@ -10,6 +10,9 @@ from intently_server.lifecycle import Lifecycle
 logger = logging.getLogger(__name__)
 
 _HURRIED_S = 1.0  # what calls in flight have left once the server was told twice
+_QUIET_S = 0.3  # without a new call, after which callers are taken to have gone elsewhere
+_LONGEST_UNREST_S = 3.0  # after which the server ends though new calls still come
+_POLL_S = 0.02
 
 
 class StopSignal:
@@ -44,7 +47,8 @@ async def drain(lifecycle: Lifecycle, health: Health, stop: StopSignal, *, delay
     """Brings a serving server to where nothing is in flight, or where what is may be cut off.
 
     In this order: not ready, but still answering all, until proxies have noticed; then streams are told to end and new
-    calls are refused, until what is in flight is done.
+    calls are refused, until what is in flight is done and no new calls come: those that gRPC has when it stops, and
+    that no handler has begun, end with CANCELLED, which callers do not take for a server's end.
 
     Args:
         lifecycle: Knows what is in flight.
@@ -57,16 +61,26 @@ async def drain(lifecycle: Lifecycle, health: Health, stop: StopSignal, *, delay
     lifecycle.leave()
     await health.draining()
     await _any_within(delay_s, stop.hurried())
+    timeout_s = _HURRIED_S if stop.is_hurried() else timeout_s
     logger.info("draining: refusing new calls; %d in flight have %g s at most", lifecycle.calls, timeout_s)
     lifecycle.drain(timeout_s)
     await _any_within(timeout_s, lifecycle.wait_idle(), stop.hurried())
     if lifecycle.calls and stop.is_hurried():
         logger.info("hurried: %d calls in flight have %g s at most", lifecycle.calls, _HURRIED_S)
+        lifecycle.hurry(_HURRIED_S)
         await _any_within(_HURRIED_S, lifecycle.wait_idle())
-    if lifecycle.calls:
-        logger.warning("%d calls had not finished and are cut off", lifecycle.calls)
+    cut_off = lifecycle.calls
+    if cut_off:
+        logger.warning("%d calls had not finished and are cut off", cut_off)
+    else:
+        await _any_within(_LONGEST_UNREST_S, _quiet(lifecycle), stop.hurried())
     lifecycle.stop()
-    logger.info("stopping: %s", "calls were cut off" if lifecycle.calls else "nothing is in flight")
+    logger.info("stopping: %s", "calls were cut off" if cut_off else "nothing is in flight")
+
+
+async def _quiet(lifecycle: Lifecycle) -> None:
+    while lifecycle.quiet_s < _QUIET_S:  # noqa: ASYNC110  # silence is no event
+        await asyncio.sleep(_POLL_S)
 
 
 async def _any_within(seconds: float, *awaitables: Awaitable[None]) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import enum
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+import time
+from collections.abc import Callable
 
 from intently_server.classifier import Classifier
 from intently_server.errors import Draining, EngineDead, Starting, Unavailable
@@ -21,15 +22,26 @@ class Phase(enum.Enum):
 
 
 class Lifecycle:
-    """Hands out the classifier while the server serves, and counts the calls under way."""
+    """Hands out the classifier while the server serves, and counts the calls under way.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Monotonic seconds.
+
+    Attributes:
+        draining: Set once nothing new is taken.
+        hurried: Set once what is in flight has less time than was said.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._phase = Phase.STARTING
         self._classifier: Classifier | None = None
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = asyncio.Event()
+        self.hurried = asyncio.Event()
+        self._last_refusal = -math.inf
         self.grace_s = 0.0
 
     @property
@@ -56,6 +68,11 @@ class Lifecycle:
         self._phase = Phase.DRAINING
         self.grace_s = grace_s
         self.draining.set()
+
+    def hurry(self, grace_s: float) -> None:
+        """From now on what is in flight has only so long."""
+        self.grace_s = grace_s
+        self.hurried.set()
 
     def stop(self) -> None:
         """From now on the server is being taken apart."""
@@ -85,17 +102,28 @@ class Lifecycle:
             raise Starting("this server is still loading its model")
         return self._classifier
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Counts a call as under way for the length of the block."""
+    def call_began(self) -> None:
+        """Counts a call as under way, until `call_ended`.
+
+        Raises:
+            Draining, EngineDead: if nothing new is taken; then it is not counted.
+        """
+        if self.draining.is_set():
+            self._last_refusal = self._clock()
+            raise self.refusal()
         self._calls += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._calls -= 1
-            if self._calls == 0:
-                self._idle.set()
+
+    def call_ended(self) -> None:
+        """The call's answer has been sent, or nobody waits for it any more."""
+        self._calls -= 1
+        if self._calls == 0:
+            self._idle.set()
+
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since a call was refused because nothing new is taken."""
+        return self._clock() - self._last_refusal
 
     async def wait_idle(self) -> None:
         """Returns once no call is under way."""

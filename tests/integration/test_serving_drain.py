@@ -8,10 +8,15 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from intently.v1 import intent_service_pb2 as pb
+from intently.v1 import model_service_pb2
+from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from intently_server.bundle import Bundle
 from support.in_memory import InMemory, StartInMemory
 from support.stream_caller import StreamCaller
+from support.tcp_proxy import TcpProxy
 from support.wire import reason_of, rich_status
 
+LARGE = [("grpc.max_receive_message_length", -1)]
 HELLO = pb.ClassifyRequest(text="hello")
 READINESS = health_pb2.HealthCheckRequest(service="intently.v1.IntentService")
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -84,6 +89,93 @@ async def test_told_twice_a_server_hurries(start_in_memory: StartInMemory) -> No
 
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert await server.served.exit_code == 0
+
+
+async def test_told_twice_a_server_answers_the_items_of_streams_all_the_same(start_in_memory: StartInMemory) -> None:
+    server = await start_in_memory(drain_delay=3600.0, drain_timeout=3600.0)
+    server.engine.hold()
+    stream = StreamCaller(server.served.intents)
+    await stream.open()
+    await stream.item("a")
+    await server.engine.wait_running(1)
+
+    server.served.stop.set()
+    server.served.stop.set()
+    notice, answer = await stream.rest()
+
+    assert notice.drain.grace.ToMilliseconds() == 1000
+    assert (answer.error.request_id, reason_of(answer.error.status)) == ("a", "DRAINING")
+    assert await server.served.exit_code == 0
+
+
+async def test_hurried_while_it_drains_it_answers_them_too(start_in_memory: StartInMemory) -> None:
+    server = await start_in_memory(drain_timeout=3600.0)
+    server.engine.hold()
+    stream = StreamCaller(server.served.intents)
+    await stream.open()
+    await stream.item("a")
+    await server.engine.wait_running(1)
+
+    server.served.stop.set()
+    assert (await stream.receive()).HasField("drain")
+    server.served.stop.set()
+
+    assert [reason_of(answer.error.status) for answer in await stream.rest()] == ["DRAINING"]
+    assert await server.served.exit_code == 0
+
+
+async def test_an_engine_that_dies_while_the_server_leaves_ends_it(start_in_memory: StartInMemory) -> None:
+    server = await start_in_memory(drain_delay=3600.0)
+    watch = server.served.health.Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == SERVING
+    server.served.stop.set()
+
+    server.engine.die()
+
+    assert (await watch.read()).status == NOT_SERVING
+    assert await server.served.exit_code == 1
+
+
+async def test_what_is_not_sent_yet_is_in_flight(start_in_memory: StartInMemory, bundle: Bundle) -> None:
+    """Answers of some twenty megabytes to a caller that takes none for a while."""
+    server = await start_in_memory()
+    requests = [pb.ClassifyRequest(text="hello", top_k=len(bundle.model.intents))] * 200
+    async with (
+        TcpProxy(server.served.address).running() as proxy,
+        grpc.aio.insecure_channel(proxy.address, options=LARGE) as channel,
+    ):
+        batch = IntentServiceStub(channel).BatchClassify
+        await batch(pb.BatchClassifyRequest(requests=requests[:1]))
+        calls = [asyncio.ensure_future(batch(pb.BatchClassifyRequest(requests=requests))) for _ in range(12)]
+        while len(server.engine.prompts) < 100:  # noqa: ASYNC110  # polled, as the engine tells nobody
+            await asyncio.sleep(0.001)
+        proxy.freeze()
+        while len(server.engine.prompts) < 1 + 12 * len(requests):  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.01)
+        server.served.stop.set()
+        await asyncio.sleep(0.5)
+        assert not server.served.exit_code.done()
+        proxy.thaw()
+
+        assert [len(answer.results) for answer in await asyncio.gather(*calls)] == [len(requests)] * 12
+    assert await server.served.exit_code == 0
+
+
+async def test_a_draining_server_says_nothing_of_its_model_either(server: InMemory) -> None:
+    server.engine.hold()
+    in_flight = asyncio.ensure_future(server.served.intents.Classify(HELLO))
+    await server.engine.wait_running(1)
+    stream = StreamCaller(server.served.intents)
+    await stream.open()
+
+    server.served.stop.set()
+    assert (await stream.receive()).HasField("drain")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await server.served.models.ListModels(model_service_pb2.ListModelsRequest())
+    server.engine.release()
+
+    assert reason_of(rich_status(caught.value)) == "DRAINING"
+    assert (await in_flight).predictions
 
 
 async def test_each_state_stands_in_the_log(

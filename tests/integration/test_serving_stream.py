@@ -366,3 +366,35 @@ async def test_a_caller_that_goes_away_leaves_nothing_to_do(
     await server.engine.wait_running(0)
 
     assert server.engine.cancelled == 10
+
+
+async def test_what_failed_costs_no_older_turn_its_place(start_in_memory: StartInMemory, bundle: Bundle) -> None:
+    server = await start_in_memory(max_context_turns=2)
+    stream = StreamCaller(server.served.intents)
+    await stream.open(accumulate_context=True)
+    for number, text in enumerate(["one", "two", " ", " ", "three"]):
+        await stream.item(str(number), text=text)
+        await stream.receive()
+    server.engine.hold()
+    for number in range(5, 8):
+        await stream.item(str(number), text="never mind")
+        await server.engine.wait_running(number - 4)
+    for number in range(5, 8):
+        await stream.cancel_item(str(number))
+        assert reason_of((await stream.receive()).error.status) == "ITEM_CANCELLED"
+    server.engine.release()
+    await stream.item("last", text="four")
+    await stream.finish()
+
+    assert server.engine.prompts[-1] == prompt_of(bundle, "four", "two", "three")
+
+
+async def test_a_long_id_is_refused_and_not_kept(server: InMemory) -> None:
+    stream = StreamCaller(server.served.intents)
+    await stream.open()
+    await stream.item("x" * 1_000_000)
+
+    [answer] = await stream.finish()
+
+    assert fields_of(answer.error.status) == ["item.request.request_id"]
+    assert answer.error.request_id == "x" * 64

@@ -35,6 +35,8 @@ class IntentServiceStub:
     server's size limit is refused with the same code by gRPC itself, without details;
     UNAVAILABLE          the server is starting, draining, or its engine has died; another replica may answer;
     DEADLINE_EXCEEDED    the caller's deadline passed, or cannot be met;
+    UNAUTHENTICATED      the server wants a token, and the call has none, or not a good one;
+    PERMISSION_DENIED    the caller's certificate shows nobody whom the server lets in;
     INTERNAL             a fault of the server, whose details are in its log alone.
     """
 
@@ -71,6 +73,8 @@ class IntentServiceServicer:
     server's size limit is refused with the same code by gRPC itself, without details;
     UNAVAILABLE          the server is starting, draining, or its engine has died; another replica may answer;
     DEADLINE_EXCEEDED    the caller's deadline passed, or cannot be met;
+    UNAUTHENTICATED      the server wants a token, and the call has none, or not a good one;
+    PERMISSION_DENIED    the caller's certificate shows nobody whom the server lets in;
     INTERNAL             a fault of the server, whose details are in its log alone.
     """
 
@@ -137,6 +141,8 @@ class IntentService:
     server's size limit is refused with the same code by gRPC itself, without details;
     UNAVAILABLE          the server is starting, draining, or its engine has died; another replica may answer;
     DEADLINE_EXCEEDED    the caller's deadline passed, or cannot be met;
+    UNAUTHENTICATED      the server wants a token, and the call has none, or not a good one;
+    PERMISSION_DENIED    the caller's certificate shows nobody whom the server lets in;
     INTERNAL             a fault of the server, whose details are in its log alone.
     """
 

@@ -82,23 +82,24 @@ class Handlers:
         """Runs a call, ends it with the status of whatever error it raises, and tells the observer."""
         arrived, metadata = self._clock(), context.invocation_metadata() or ()
         observer = self._observer.call(name, metadata, context.peer(), arrived)
-        with self._lifecycle.call():
-            try:
-                result = await answer(
-                    Call(context, arrived, caller_of(context, metadata, arrived, self._max_priority), observer)
-                )
-            except asyncio.CancelledError as error:
-                observer.ended(_cancelled(context), error)
-                raise
-            except grpc.aio.InternalError as error:  # a write failed: the caller has just gone
-                observer.ended(_cancelled(context), error)
-                raise asyncio.CancelledError from error
-            except Exception as error:
-                return await self._fail(name, context, observer, error)
-            if trailers := observer.trailers():
-                context.set_trailing_metadata(tuple(trailers))
-            observer.ended(grpc.StatusCode.OK.name, None)
-            return result
+        try:
+            self._lifecycle.call_began()
+            # Not when the handler returns: the answer may still have to be sent, to a caller that reads slowly.
+            context.add_done_callback(lambda _: self._lifecycle.call_ended())
+            caller = caller_of(context, metadata, arrived, self._max_priority)
+            result = await answer(Call(context, arrived, caller, observer))
+        except asyncio.CancelledError as error:
+            observer.ended(_cancelled(context), error)
+            raise
+        except grpc.aio.InternalError as error:  # a write failed: the caller has just gone
+            observer.ended(_cancelled(context), error)
+            raise asyncio.CancelledError from error
+        except Exception as error:
+            return await self._fail(name, context, observer, error)
+        if trailers := observer.trailers():
+            context.set_trailing_metadata(tuple(trailers))
+        observer.ended(grpc.StatusCode.OK.name, None)
+        return result
 
     async def _fail(self, name: str, context: Context, observer: CallObserver, error: Exception) -> None:
         if not isinstance(error, IntentlyError):

@@ -56,7 +56,12 @@ class IntentServicer:
         def classify(request: pb.ClassifyRequest, stages: Stages, trim_context: bool) -> Awaitable[Answer]:
             return self._answer_or_status(classifier, request, call.caller, stages, call, trim_context=trim_context)
 
-        await serve_stream(messages, call.context.write, classify, classifier, self._stream_limits, self._lifecycle)
+        def refused(stages: Stages, error: IntentlyError) -> None:
+            call.observer.classified("", stages, error)
+
+        await serve_stream(
+            messages, call.context.write, classify, refused, classifier, self._stream_limits, self._lifecycle
+        )
 
     async def _answer(
         self,
@@ -73,7 +78,7 @@ class IntentServicer:
             query = convert.query(request, trim_context=trim_context)
             classification = await classifier.classify(query, caller, stages)
         except BaseException as error:
-            call.observer.classified(request.text, stages, error)
+            call.observer.classified(request.text, stages, _reason(error))
             raise
         call.observer.classified(request.text, stages, classification)
         return convert.response(request.request_id, classification, classifier.model)
@@ -104,3 +109,10 @@ class IntentServicer:
         if isinstance(answer, pb.ClassifyResponse):
             return pb.BatchClassifyResult(response=answer)
         return pb.BatchClassifyResult(error=answer)
+
+
+def _reason(error: BaseException) -> BaseException:
+    """Why work ended: where an item of a stream was withdrawn, the reason that its cancellation carries."""
+    if isinstance(error, asyncio.CancelledError) and error.args and isinstance(error.args[0], IntentlyError):
+        return error.args[0]
+    return error

@@ -1,6 +1,5 @@
 """The context that a stream accumulates: what the user said, as long as it was answered."""
 
-from collections import deque
 from collections.abc import Iterable
 
 from intently.v1 import intent_service_pb2 as pb
@@ -11,7 +10,8 @@ class Conversation:
     """The latest turns, oldest first.
 
     What is refused, superseded or taken back is no turn: sent again, it would stand there twice, and a text that fits
-    in no prompt would be refused with every later item. What is in flight is one until that shows.
+    in no prompt would be refused with every later item. What is in flight is one until that shows; it costs older turns
+    their place only once it is answered.
 
     Args:
         max_turns: The oldest are dropped beyond so many.
@@ -19,18 +19,29 @@ class Conversation:
     """
 
     def __init__(self, max_turns: int, turns: Iterable[pb.Turn] = ()) -> None:
-        self._turns: deque[tuple[pb.Turn, Item | None]] = deque(((turn, None) for turn in turns), maxlen=max_turns)
+        self._max_turns = max_turns
+        self._settled = list(turns)
+        self._open: list[tuple[pb.Turn, Item]] = []  # no more than are in flight
 
     def turns(self) -> list[pb.Turn]:
         """What the next item comes after."""
-        kept = [(turn, item) for turn, item in self._turns if item is None or not item.failed]
-        self._turns = deque(kept, self._turns.maxlen)
-        return [turn for turn, _ in kept]
+        self._settle()
+        return self._latest([*self._settled, *(turn for turn, _ in self._open)])
 
     def forget(self) -> None:
         """Starts from none."""
-        self._turns.clear()
+        self._settled, self._open = [], []
 
     def add(self, text: str, item: Item) -> None:
         """Makes an item's text a turn."""
-        self._turns.append((pb.Turn(role=pb.ROLE_USER, text=text), item))
+        self._open.append((pb.Turn(role=pb.ROLE_USER, text=text), item))
+
+    def _settle(self) -> None:
+        """Moves on past those that were answered, as far as all before them are decided."""
+        self._open = [(turn, item) for turn, item in self._open if not item.failed]
+        while self._open and self._open[0][1].answer.done():
+            self._settled.append(self._open.pop(0)[0])
+        self._settled = self._latest(self._settled)
+
+    def _latest(self, turns: list[pb.Turn]) -> list[pb.Turn]:
+        return turns[max(0, len(turns) - self._max_turns) :]

@@ -11,6 +11,7 @@ from intently.v1 import intent_service_pb2 as pb
 from intently_server.errors import IntentlyError
 from intently_server.servicer.status import rich_status
 from intently_server.types import Stages
+from intently_server.validation import MAX_REQUEST_ID_CHARS
 
 Answer: TypeAlias = pb.ClassifyResponse | status_pb2.Status
 Classify: TypeAlias = Callable[[pb.ClassifyRequest, Stages, bool], Awaitable[Answer]]
@@ -37,11 +38,11 @@ class Item:
     withdrawn: IntentlyError | None = None
 
     @classmethod
-    def refused(cls, request_id: str, error: IntentlyError) -> "Item":
-        """An item whose answer is this error."""
+    def refused(cls, request_id: str, error: IntentlyError, stages: Stages) -> "Item":
+        """An item whose answer is this error. What is too long of its id is not kept for a caller that reads slowly."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         answer.set_result(rich_status(error))
-        return cls(request_id, answer, Stages(0.0))
+        return cls(request_id[:MAX_REQUEST_ID_CHARS], answer, stages)
 
     @property
     def started(self) -> bool:
@@ -59,7 +60,7 @@ class Item:
         """Ends the work on it; its answer is `why`, unless there is one already."""
         if not self.answer.done():
             self.withdrawn = why
-            self.answer.cancel()
+            self.answer.cancel(why)  # the cancellation carries the reason to whoever watches the work
 
     def message(self) -> pb.ClassifyStreamResponse:
         """What answers it, once `answer` is done."""

@@ -5,6 +5,7 @@ and a caller that reads nothing is soon read from no more.
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,7 @@ from intently_server.servicer.stream.outbox import Outbox
 from intently_server.types import Stages
 
 Write = Callable[[pb.ClassifyStreamResponse], Awaitable[None]]
+Refused = Callable[[Stages, IntentlyError], None]
 
 _JITTER = 0.1  # of the greatest age: streams that were opened together do not end together
 _WORKING_SHARE = 0.9  # of the grace; the rest is for saying of what is in flight that it was not finished
@@ -48,6 +50,7 @@ async def serve_stream(
     messages: Messages,
     write: Write,
     classify: Classify,
+    refused: Refused,
     classifier: Classifier,
     limits: StreamLimits,
     lifecycle: Lifecycle,
@@ -59,6 +62,7 @@ async def serve_stream(
         write: Sends to the caller; returns once there is room for more.
         classify: Answers one request, or says by a status why not; fills in the stages; its last argument lets it leave
             out the oldest turns of the context to make the prompt fit.
+        refused: Told of each message that the stream refuses without asking `classify`.
         classifier: Who answers.
         limits: Bounds.
         lifecycle: Says when the server takes nothing new, and why.
@@ -70,7 +74,7 @@ async def serve_stream(
     old_at = time.monotonic() + age_s
     config = await first_config(messages, lifecycle, age_s)
     check_config(config, classifier.validator, limits.max_context_turns)
-    session = StreamSession(config, classify, classifier, limits, lifecycle)
+    session = StreamSession(config, classify, refused, classifier, limits, lifecycle)
     await session.run(messages, write, old_at)
 
 
@@ -81,11 +85,13 @@ class StreamSession:
         self,
         config: pb.StreamConfig,
         classify: Classify,
+        refused: Refused,
         classifier: Classifier,
         limits: StreamLimits,
         lifecycle: Lifecycle,
     ) -> None:
         self._classify = classify
+        self._refused = refused
         self._validator = classifier.validator
         self._limits = limits
         self._lifecycle = lifecycle
@@ -146,7 +152,7 @@ class StreamSession:
         try:
             self._check(item)
         except IntentlyError as error:
-            self._outbox.put(Item.refused(item.request.request_id, error))
+            self._put_refused(item.request.request_id, error)
             return
         self._outbox.put(self._start(item))
 
@@ -176,7 +182,12 @@ class StreamSession:
     async def _refuse(self, request_id: str, error: IntentlyError) -> None:
         """Answers with an error what is no item; it takes a place like one."""
         await self._take_place()
-        self._outbox.put(Item.refused(request_id, error))
+        self._put_refused(request_id, error)
+
+    def _put_refused(self, request_id: str, error: IntentlyError) -> None:
+        stages = Stages(time.monotonic())
+        self._refused(stages, error)
+        self._outbox.put(Item.refused(request_id, error, stages))
 
     async def _take_place(self) -> None:
         """Waits for a place among those granted. It counts from now on: the stream does not end before its answer."""
@@ -194,7 +205,8 @@ class StreamSession:
         grace_s = notice.grace.ToNanoseconds() / 1e9
         self._outbox.announce(notice)
         self._finish_if_done()
-        await asyncio.sleep(grace_s * _WORKING_SHARE)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._lifecycle.hurried.wait(), grace_s * _WORKING_SHARE)
         if self._ended is not None:
             self._in_flight.withdraw_all(self._ended)
 
