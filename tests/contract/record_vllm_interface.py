@@ -72,9 +72,33 @@ FIELDS = {
     ),
     "PoolingParams": ("pooling_params.py", ("PoolingParams",), ["task", "use_activation"]),
     "PoolingOutput": ("outputs.py", ("PoolingOutput",), ["data"]),
-    "SchedulerStats": ("v1/metrics/stats.py", ("SchedulerStats",), ["num_running_reqs", "num_waiting_reqs"]),
+    "SchedulerStats": (
+        "v1/metrics/stats.py",
+        ("SchedulerStats",),
+        [
+            "num_running_reqs",
+            "num_waiting_reqs",
+            "num_skipped_waiting_reqs",
+            "kv_cache_usage",
+            "prefix_cache_stats",
+        ],
+    ),
+    "PrefixCacheStats": ("v1/metrics/stats.py", ("BaseCacheStats", "PrefixCacheStats"), ["queries", "hits"]),
+    "PromptTokenStats": ("v1/metrics/stats.py", ("PromptTokenStats",), ["computed", "cached_tokens", "total"]),
+    "FinishedRequestStats": (
+        "v1/metrics/stats.py",
+        ("FinishedRequestStats",),
+        ["finish_reason", "e2e_latency", "num_prompt_tokens", "queued_time", "inference_time"],
+    ),
 }
-ATTRIBUTES = {"PoolingRequestOutput": ("outputs.py", "PoolingRequestOutput.__init__", ["outputs", "num_cached_tokens"])}
+ATTRIBUTES = {
+    "PoolingRequestOutput": ("outputs.py", "PoolingRequestOutput.__init__", ["outputs", "num_cached_tokens"]),
+    "IterationStats": (
+        "v1/metrics/stats.py",
+        "IterationStats.__init__",
+        ["prompt_token_stats", "num_preempted_reqs", "finished_requests"],
+    ),
+}
 ABSTRACT = {"StatLoggerBase": ("v1/metrics/loggers.py", "StatLoggerBase")}
 ENVIRONMENT = ["VLLM_LOGGING_LEVEL", "VLLM_NO_USAGE_STATS", "VLLM_WORKER_MULTIPROC_METHOD", "VLLM_HOST_IP"]
 

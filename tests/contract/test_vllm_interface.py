@@ -19,7 +19,9 @@ from support.paths import ROOT
 
 SERVER = ROOT / "server" / "intently_server"
 ENGINE = SERVER / "engine" / "vllm_engine.py"
+METRICS = SERVER / "engine" / "vllm_metrics.py"
 TREE = ast.parse(ENGINE.read_text(encoding="utf-8"))
+METRICS_TREE = ast.parse(METRICS.read_text(encoding="utf-8"))
 RECORDED: dict[str, dict[str, Any]] = json.loads(recorder.RECORD.read_text(encoding="utf-8"))
 
 
@@ -70,10 +72,10 @@ def calls(function: str) -> Iterator[tuple[list[ast.expr], dict[str, ast.expr]]]
             yield node.args[1:] if handed else node.args, named
 
 
-def attributes_of(*roots: str) -> set[str]:
+def attributes_of(*roots: str, tree: ast.Module = TREE) -> set[str]:
     """The attributes that the engine reads of expressions with these source forms."""
     return {
-        node.attr for node in ast.walk(TREE) if isinstance(node, ast.Attribute) and ast.unparse(node.value) in roots
+        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) in roots
     }
 
 
@@ -166,7 +168,25 @@ def test_every_attribute_that_is_read_exists(version: str) -> None:
 
 @all_versions
 @pytest.mark.parametrize(
-    ("subclass", "base"), [("_LoadGauge", "StatLoggerBase"), ("_NoMetrics", "PrometheusStatLogger")]
+    ("expression", "kind", "stats"),
+    [
+        ("scheduler", "fields", "SchedulerStats"),
+        ("cache", "fields", "PrefixCacheStats"),
+        ("iteration", "attributes", "IterationStats"),
+        ("tokens", "fields", "PromptTokenStats"),
+        ("request", "fields", "FinishedRequestStats"),
+    ],
+)
+def test_every_figure_that_is_counted_exists(version: str, expression: str, kind: str, stats: str) -> None:
+    read = attributes_of(expression, tree=METRICS_TREE)
+
+    assert read
+    assert read <= set(VERSIONS[version][kind][stats])
+
+
+@all_versions
+@pytest.mark.parametrize(
+    ("subclass", "base"), [("_StatLogger", "StatLoggerBase"), ("_NoPrometheus", "PrometheusStatLogger")]
 )
 def test_the_stat_loggers_override_what_they_must_with_the_same_parameters(
     version: str, subclass: str, base: str

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from prometheus_client import REGISTRY
 from vllm import AsyncEngineArgs, PoolingParams
 from vllm.inputs import tokens_input
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -22,6 +23,7 @@ from vllm.v1.metrics.loggers import PrometheusStatLogger, StatLoggerBase
 
 from intently_server.engine.base import EngineLoad, EngineOutput
 from intently_server.engine.process_guard import ProcessGuard, child_processes, end_processes
+from intently_server.engine.vllm_metrics import VllmMetrics
 from intently_server.errors import EngineDead
 
 GIB = 1 << 30
@@ -94,28 +96,38 @@ class VllmConfig:
         return None if gib is None else int(gib * GIB)
 
 
-class _LoadGauge(StatLoggerBase):  # type: ignore[misc]  # vLLM is not typed for us
-    """Keeps the counts of running and waiting requests that vLLM's scheduler last reported."""
+class _StatLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not typed for us
+    """Keeps the counts of requests that vLLM's scheduler last reported, and notes the rest if there are metrics."""
 
-    def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:  # noqa: ARG002
+    def __init__(
+        self,
+        vllm_config: Any,  # noqa: ARG002
+        engine_index: int = 0,
+        *,
+        metrics: VllmMetrics | None = None,
+    ) -> None:
         self.load = EngineLoad(0, 0)
+        self._engine_index = engine_index
+        self._metrics = metrics
 
     def record(
         self,
         scheduler_stats: Any,
-        iteration_stats: Any,  # noqa: ARG002
+        iteration_stats: Any,
         mm_cache_stats: Any = None,  # noqa: ARG002
         engine_idx: int = 0,  # noqa: ARG002
     ) -> None:
         if scheduler_stats is not None:
             self.load = EngineLoad(scheduler_stats.num_running_reqs, scheduler_stats.num_waiting_reqs)
+        if self._metrics is not None:
+            self._metrics.note(self._engine_index, scheduler_stats, iteration_stats)
 
     def log_engine_initialized(self) -> None:
         """Nothing to say: the server logs its own start."""
 
 
-class _NoMetrics(PrometheusStatLogger):  # type: ignore[misc]  # as above
-    """Takes the place of vLLM's Prometheus metrics, which it would keep, at a cost, though nobody reads them."""
+class _NoPrometheus(PrometheusStatLogger):  # type: ignore[misc]  # as above
+    """Takes the place of vLLM's own logger for Prometheus, which costs too much: see `VllmMetrics`."""
 
     def __init__(self, vllm_config: Any, engine_indexes: Any = None) -> None:
         """Registers nothing."""
@@ -139,17 +151,21 @@ class VllmEngine:
     def __init__(
         self,
         llm: AsyncLLM,
-        gauges: Sequence[_LoadGauge],
+        loggers: Sequence[_StatLogger],
+        metrics: VllmMetrics | None,
         processes: Sequence[psutil.Process],
         guard: ProcessGuard,
         labels: int,
     ) -> None:
         self._llm = llm
-        self._gauges = gauges
+        self._loggers = loggers
+        self._metrics = metrics
         self._processes = processes
         self._guard = guard
         self._labels = labels
         self._request_numbers = itertools.count()
+        if metrics is not None:
+            REGISTRY.register(metrics)
 
     @classmethod
     async def start(cls, config: VllmConfig) -> "VllmEngine":
@@ -160,16 +176,16 @@ class VllmEngine:
         Raises:
             Exception: whatever vLLM raises when it cannot load the checkpoint or has too little memory.
         """
-        gauges: list[_LoadGauge] = []
+        metrics = VllmMetrics(config.name) if config.metrics else None
+        loggers: list[_StatLogger] = []
 
-        def gauge(vllm_config: Any, engine_index: int = 0) -> _LoadGauge:
-            gauges.append(_LoadGauge(vllm_config, engine_index))
-            return gauges[-1]
-
-        loggers = [gauge] if config.metrics else [gauge, _NoMetrics]
+        def logger(vllm_config: Any, engine_index: int = 0) -> _StatLogger:
+            loggers.append(_StatLogger(vllm_config, engine_index, metrics=metrics))
+            return loggers[-1]
 
         def build() -> AsyncLLM:
-            return AsyncLLM.from_engine_args(AsyncEngineArgs(**config.engine_args()), stat_loggers=loggers)
+            arguments = AsyncEngineArgs(**config.engine_args())
+            return AsyncLLM.from_engine_args(arguments, stat_loggers=[logger, _NoPrometheus])
 
         others = set(child_processes())
         guard = ProcessGuard()
@@ -187,7 +203,7 @@ class VllmEngine:
             raise
         processes = child_processes(others)
         guard.watch(processes)
-        return cls(llm, gauges, processes, guard, config.labels)
+        return cls(llm, loggers, metrics, processes, guard, config.labels)
 
     async def classify(self, token_ids: Sequence[int]) -> EngineOutput:
         """See `Engine.classify`."""
@@ -213,11 +229,13 @@ class VllmEngine:
 
     def load(self) -> EngineLoad:
         """See `Engine.load`."""
-        loads = [gauge.load for gauge in self._gauges]
+        loads = [logger.load for logger in self._loggers]
         return EngineLoad(sum(load.running for load in loads), sum(load.waiting for load in loads))
 
     async def shutdown(self, timeout_s: float) -> None:
         """See `Engine.shutdown`."""
+        if self._metrics is not None:
+            REGISTRY.unregister(self._metrics)
         await asyncio.to_thread(self._llm.shutdown, timeout=timeout_s)
         await asyncio.to_thread(end_processes, self._processes)
         self._guard.close()

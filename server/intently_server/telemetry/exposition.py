@@ -8,7 +8,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar as PrometheusExemplar
 
-from intently_server.telemetry.histogram import Attributes, Exemplar, Histogram, HistogramFamily
+from intently_server.histogram import Attributes, Exemplar, Histogram, HistogramFamily
 
 _UNITS = {"s": "seconds", "1": ""}
 
@@ -74,11 +74,7 @@ def _values(names: Sequence[str], attributes: Attributes) -> list[str]:
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float] | tuple[str, float, PrometheusExemplar]]:
     rows: list[tuple[str, float] | tuple[str, float, PrometheusExemplar]] = []
-    count = 0
-    for index, (bound, more) in enumerate(
-        zip([*map(str, histogram.bounds), "+Inf"], list(histogram.counts), strict=True)
-    ):
-        count += more
+    for index, (bound, count) in enumerate(histogram.cumulative()):
         exemplar = histogram.exemplars.get(index)
         rows.append((bound, count) if exemplar is None else (bound, count, _exemplar(exemplar)))
     return rows

@@ -5,14 +5,14 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from intently_server.errors import IntentlyError, InternalFault, InvalidInput
-from intently_server.model import Model
-from intently_server.telemetry.histogram import (
+from intently_server.histogram import (
     LATENCY_BOUNDS,
     SHARE_BOUNDS,
     Histogram,
     HistogramFamily,
     TracePoint,
 )
+from intently_server.model import Model
 from intently_server.types import Classification, Outcome, Stages
 
 STAGES = ("receive", "tokenize", "queue", "inference", "calibrate")

@@ -29,7 +29,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
-from intently_server.telemetry.histogram import Attributes, Exemplar, Histogram, HistogramFamily
+from intently_server.histogram import Attributes, Exemplar, Histogram, HistogramFamily
 
 # Encoding a span takes about 15 microseconds, in which no call goes on: a batch of the usual 512 would be felt.
 _BATCH = 128

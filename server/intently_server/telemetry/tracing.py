@@ -19,6 +19,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from intently_server.errors import InternalFault
+from intently_server.histogram import TracePoint
 from intently_server.model import Model
 from intently_server.observer import Metadata
 from intently_server.telemetry.figures import (
@@ -30,7 +31,6 @@ from intently_server.telemetry.figures import (
     reason_of,
     type_of,
 )
-from intently_server.telemetry.histogram import TracePoint
 from intently_server.types import Classification, Stages
 
 # Statuses that tell of a fault of the server, by OpenTelemetry's conventions for gRPC; others are the caller's affair.

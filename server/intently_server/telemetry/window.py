@@ -5,8 +5,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from intently_server.histogram import LATENCY_BOUNDS, quantile
 from intently_server.telemetry.figures import STAGES, Figures
-from intently_server.telemetry.histogram import LATENCY_BOUNDS, quantile
 
 TOTAL = "total"
 SHARES = (0.5, 0.9, 0.99)

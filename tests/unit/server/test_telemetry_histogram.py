@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intently_server.telemetry.histogram import (
+from intently_server.histogram import (
     LATENCY_BOUNDS,
     SHARE_BOUNDS,
     Histogram,

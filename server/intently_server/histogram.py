@@ -6,6 +6,7 @@ OpenTelemetry's SDK for Python takes 3 to 5 microseconds a record, and a classif
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 # Seconds. Twenty of them lie within 1 to 500 ms; tokenizing and calibrating take less.
 LATENCY_BOUNDS = (
@@ -53,6 +54,11 @@ class Histogram:
         """Counts a value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """Each bucket's upper bound as Prometheus writes it, the last "+Inf", and how many values do not exceed it."""
+        bounds = [*map(str, self.bounds), "+Inf"]
+        return list(zip(bounds, accumulate(self.counts), strict=True))
 
     def exemplify(self, value: float, time_s: float, point: TracePoint) -> None:
         """Keeps a recorded value as an example of its bucket."""
