@@ -201,7 +201,8 @@ class IntentClient:
         Args:
             ordered: Whether answers come in the order of the items, rather than as they are ready.
             accumulate_context: Whether each final item becomes, with its text, a user turn of the context of those
-                that follow. Answers are in order then.
+                that follow. Answers are in order then, and each final item is sent when the one before it was
+                answered: for more per second, have more streams.
             initial_context: The context to begin with, where it is accumulated.
             max_in_flight: Items to have under way at most; 0 for what the server grants by itself.
             max_untaken: Answers to what was sent that are kept while nobody iterates; then `send` waits.

@@ -21,6 +21,7 @@ from intently import (
 )
 from intently_server.bundle import Bundle
 from intently_server.types import Role, Turn
+from support.admin_caller import admin_address, wait_sum
 from support.in_memory import InMemory, StartInMemory
 from support.in_memory_server import in_memory_server
 from support.serving import free_address
@@ -51,6 +52,12 @@ async def behind(proxy: TcpProxy, start_in_memory: StartInMemory) -> Callable[..
     return start
 
 
+@pytest.fixture
+def ready_file(tmp_path: Path) -> Path:
+    """Where a server writes its addresses."""
+    return tmp_path / "ready.json"
+
+
 Behind = Callable[..., Awaitable[InMemory]]
 
 
@@ -63,6 +70,11 @@ async def wait_prompts(engine: "MemoryEngine", count: int) -> None:
     """Returns once so many prompts have come; a test's own timeout bounds the wait."""
     while len(engine.prompts) < count:  # noqa: ASYNC110  # an engine tells nobody, it has to be asked
         await asyncio.sleep(0.005)
+
+
+async def wait_refused(ready_file: Path) -> None:
+    """Returns once the server with this ready file has refused an utterance."""
+    await wait_sum(admin_address(ready_file), 1, "intently_server_utterances_total", intently_outcome="error")
 
 
 async def collect(stream: ClassifyStream, sent: list[str]) -> None:
@@ -255,20 +267,47 @@ async def test_a_context_keeps_its_order_when_many_items_are_cut_off(
         await stream.classify("zero")
         server.engine.hold()
         sent = [await stream.send(text) for text in ("one", "two", "three")]
-        await server.engine.wait_running(3)
+        await server.engine.wait_running(1)
         proxy.cut()
-        await wait_prompts(server.engine, 1 + 3 + 3)
+        await wait_prompts(server.engine, 1 + 1 + 1)
         server.engine.release()
         await stream.done()
         answers = [answer async for answer in stream]
 
     assert [answer.request_id for answer in answers] == sent
-    again = [
-        prompt_of(bundle, "one", "zero"),
+    first = prompt_of(bundle, "one", "zero")
+    assert server.engine.prompts == [
+        prompt_of(bundle, "zero"),
+        first,
+        first,
         prompt_of(bundle, "two", "zero", "one"),
         prompt_of(bundle, "three", "zero", "one", "two"),
     ]
-    assert server.engine.prompts == [prompt_of(bundle, "zero"), *again, *again]
+
+
+async def test_a_refusal_for_a_while_takes_no_turn_out_of_a_context(
+    start_in_memory: StartInMemory, ready_file: Path, bundle: Bundle
+) -> None:
+    server = await start_in_memory(max_in_flight=1, ready_file=ready_file)
+    async with (
+        IntentClient(server.served.address) as client,
+        IntentClient(server.served.address) as other,
+        client.stream(accumulate_context=True) as stream,
+    ):
+        server.engine.hold()
+        elsewhere = asyncio.create_task(other.classify("elsewhere"))
+        await server.engine.wait_running(1)
+        waiting = [asyncio.create_task(stream.classify(text)) for text in ("one", "two", "three")]
+        await wait_refused(ready_file)
+        server.engine.release()
+        await asyncio.gather(elsewhere, *waiting)
+
+    assert server.engine.prompts == [
+        prompt_of(bundle, "elsewhere"),
+        prompt_of(bundle, "one"),
+        prompt_of(bundle, "two", "one"),
+        prompt_of(bundle, "three", "one", "two"),
+    ]
 
 
 async def test_a_drain_leaves_a_context_whole(proxy: TcpProxy, behind: Behind, bundle: Bundle) -> None:

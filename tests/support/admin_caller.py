@@ -1,5 +1,6 @@
 """A caller of a server's admin port."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,3 +68,9 @@ class Metrics:
 async def metrics(address: str) -> Metrics:
     """What /metrics says."""
     return Metrics((await get(address, "/metrics")).text)
+
+
+async def wait_sum(address: str, least: float, name: str, **labels: str) -> None:
+    """Returns once the sum of these samples is `least` or more; a test's own timeout bounds the wait."""
+    while (await metrics(address)).sum(name, **labels) < least:  # noqa: ASYNC110  # a server tells nobody
+        await asyncio.sleep(0.005)

@@ -7,7 +7,8 @@ call; one at a time is sent on, and those before it only finish what they have i
 
 With an accumulated context, order is part of the meaning: items are sent strictly in order, on a link only if the
 context that the server has there is the one that the item must see, and a link is opened only once nothing is in
-flight on another.
+flight on another. Nothing is sent past an item that may yet become a turn: if it were refused for a while, those after
+it would have been answered without it. Revisions that are not final become none, and newer ones follow them at once.
 
 Whoever drives it asks after each event: is there a result to hand out, something to send, a link to open? Times are
 seconds of one monotonic clock.
@@ -268,7 +269,7 @@ class Ledger:
         if not self._accumulate:
             item = next((each for each in self._waiting if _sendable(each, link, now)), None)
             return None if item is None else self._send(item, link)
-        if not _sendable(first, link, now):
+        if not _sendable(first, link, now) or link.turn_under_way:
             return None
         needed = self._conversation.before(first, link.turns)
         if needed == link.newest_context():

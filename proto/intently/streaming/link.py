@@ -37,6 +37,11 @@ class Link:
         """Whether the server has opened it."""
         return self.grant > 0
 
+    @property
+    def turn_under_way(self) -> bool:
+        """Whether an item in flight on it becomes a turn of the context if it is classified."""
+        return any(item.said is not None for item in self.in_flight.values())
+
     def remember(self, said: Said) -> None:
         """The server's context has grown by a turn."""
         if len(self.context) >= 4 * MAX_TURNS:

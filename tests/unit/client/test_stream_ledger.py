@@ -45,9 +45,17 @@ def opened(ledger: Ledger, now: float = 0.0, grant: int = 8) -> Link:
     return link
 
 
-def accepted(ledger: Ledger, request_id: str, text: str = "hello", utterance: str = "", sequence: int = 0) -> Item:
+def accepted(
+    ledger: Ledger,
+    request_id: str,
+    text: str = "hello",
+    utterance: str = "",
+    sequence: int = 0,
+    final: bool = False,
+) -> Item:
     request = pb.ClassifyRequest(request_id=request_id, text=text)
-    return ledger.accept(pb.ClassifyItem(request=request, utterance_id=utterance, sequence=sequence), deadline=100.0)
+    message = pb.ClassifyItem(request=request, utterance_id=utterance, sequence=sequence, is_final=final)
+    return ledger.accept(message, deadline=100.0)
 
 
 def sent(ledger: Ledger, link: Link, now: float = 0.0) -> list[str]:
@@ -299,65 +307,58 @@ def test_what_was_in_flight_goes_before_what_waited() -> None:
     assert sent(ledger, opened(ledger)) == ["a", "c"]
 
 
-def test_an_item_that_was_refused_for_a_while_sees_only_what_came_before_it() -> None:
+def test_nothing_is_sent_past_an_item_that_may_yet_become_a_turn() -> None:
     ledger = ledger_of(accumulate=True)
     link = opened(ledger)
     for request_id in "abc":
-        accepted(ledger, request_id, f"text of {request_id}")
-    assert sent(ledger, link) == ["a", "b", "c"]
+        accepted(ledger, request_id)
+    assert sent(ledger, link) == ["a"]
     ledger.responded(link, "a", answer("a"))
+    assert sent(ledger, link) == ["b"]
+
     ledger.refused(link, "b", FULL, now=0.0)
-    assert sent(ledger, link, now=50.0) == []  # "c" stands in the server's context, or will
-    assert ledger.wants_link_at() is None  # until "c" is answered nobody knows
+    assert sent(ledger, link, now=0.5) == []
+    assert sent(ledger, link, now=50.0) == ["b"]
+    ledger.responded(link, "b", answer("b"))
 
-    ledger.responded(link, "c", answer("c"))
-    assert ledger.next_message(link, 50.0) == Close()
-    second = ledger.open_link()
-    assert ledger.context_for(second, 16) == [Turn.of_user("text of a")]
-    ledger.opened(second, 8, 50.0)
-    assert sent(ledger, second, now=50.0) == ["b"]
-    ledger.responded(second, "b", answer("b"))
-
-    ledger.taken(ledger.results()[0])
-    accepted(ledger, "d", "text of d")
-    assert ledger.next_message(second, 50.0) == Close()  # there "c" is missing
-    third = ledger.open_link()
-    assert ledger.context_for(third, 16) == [Turn.of_user(f"text of {each}") for each in "abc"]
+    assert sent(ledger, link, now=50.0) == ["c"]  # on the same link: nothing went wrong there
 
 
-def test_the_newest_item_may_come_again_on_the_same_link() -> None:
+def test_revisions_follow_each_other_at_once_and_what_comes_after_the_final_one_waits() -> None:
     ledger = ledger_of(accumulate=True)
     link = opened(ledger)
-    for request_id in "ab":
-        accepted(ledger, request_id)
-    assert sent(ledger, link) == ["a", "b"]
-    ledger.responded(link, "a", answer("a"))
-    ledger.refused(link, "b", FULL, now=0.0)
+    accepted(ledger, "1", "wake", "u", 1)
+    assert sent(ledger, link) == ["1"]
+    accepted(ledger, "2", "wake me", "u", 2)
+    assert sent(ledger, link) == ["2"]
+    accepted(ledger, "3", "wake me up", "u", 3, final=True)
+    assert sent(ledger, link) == ["3"]
+    accepted(ledger, "next")
+    assert sent(ledger, link) == []
 
-    assert sent(ledger, link, now=50.0) == ["b"]
+    for superseded in "12":
+        ledger.refused(link, superseded, SupersededError(grpc.StatusCode.ABORTED, "", "SUPERSEDED"), now=0.0)
+    ledger.responded(link, "3", answer("3"))
+    assert sent(ledger, link) == ["next"]
 
 
 def test_only_what_was_classified_is_replayed() -> None:
     ledger = ledger_of(accumulate=True)
     link = opened(ledger)
-    for request_id in ("good", "bad", "late", "lost"):
-        accepted(ledger, request_id, f"text, {request_id}")
-    items = {item.request_id: item for item in _items_sent(ledger, link)}
+    items = {name: accepted(ledger, name, f"text, {name}") for name in ("good", "bad", "late", "lost")}
+    assert sent(ledger, link) == ["good"]
     ledger.responded(link, "good", answer("good"))
+    assert sent(ledger, link) == ["bad"]
     ledger.refused(link, "bad", InvalidRequestError(grpc.StatusCode.INVALID_ARGUMENT, "bad"), now=0.0)
+    assert sent(ledger, link) == ["late"]
     ledger.expire(items["late"])
-    ledger.expire(items["lost"])
     assert ledger.next_message(link, 0.0) == TakeBack("late")
+    assert sent(ledger, link) == []  # nobody knows yet whether it is a turn
     ledger.responded(link, "late", answer("late"))  # too late for its caller, and a turn all the same
+    assert sent(ledger, link) == ["lost"]
+    ledger.expire(items["lost"])
     ledger.ended(link, LOST, 0.0)
 
     replayed = ledger.context_for(ledger.open_link(), 16)
 
     assert replayed == [Turn.of_user("text, good"), Turn.of_user("text, late")]
-
-
-def _items_sent(ledger: Ledger, link: Link) -> list[Item]:
-    items = []
-    while isinstance(message := ledger.next_message(link, 0.0), Send):
-        items.append(message.item)
-    return items

@@ -120,8 +120,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.sent: dict[Item, Sent] = {}
         self.results: list[Item] = []
         self.untaken: list[Item] = []
-        self.kept: set[str] = set()  # texts that were classified, and refused by none before
-        self.delayed: set[str] = set()  # texts that a full server refused: they may come after what followed them
+        self.kept: set[str] = set()  # texts that were classified
         self.epoch = 0
         self.finishing = False
         self._link_with(2)
@@ -251,10 +250,9 @@ class StreamMachine(RuleBasedStateMachine):
         text = self.sent[item].text
         if instead is not None and isinstance(answer, Classification):
             answer = instead
-            self.delayed.add(text)
         if isinstance(answer, IntentlyError):
             server.fail(text)
-        elif text not in self.delayed:
+        else:
             self.kept.add(text)
         self._say(server.link, request_id, answer)
 
