@@ -17,7 +17,8 @@ class CallObserver(Protocol):
         Args:
             utterance: What was said. It must not be kept, unless the operator asked for that.
             stages: How far it came, and when.
-            result: The answer; or why there is none: an IntentlyError, CancelledError, or a fault of ours.
+            result: The answer; or why there is none: an IntentlyError, also for an item that was withdrawn or refused;
+                CancelledError for what is cut off with its call, whose end says why; or a fault of ours.
         """
         ...
 
@@ -29,7 +30,8 @@ class CallObserver(Protocol):
         """The call is over.
 
         Args:
-            status: Name of the gRPC status code, such as "OK"; "CANCELLED" also where the caller went away.
+            status: Name of the gRPC status code, such as "OK", as the caller sees it; "CANCELLED" also where the caller
+                went away.
             error: What ended it early, if anything did.
         """
         ...
@@ -49,6 +51,16 @@ class Observer(Protocol):
         """
         ...
 
+    def refused(self, method: str, status: str, error: BaseException) -> None:
+        """A call was refused before it began, for who makes it; `call` is not told of it.
+
+        Args:
+            method: As in `call`.
+            status: As in `CallObserver.ended`.
+            error: Why.
+        """
+        ...
+
 
 class Unobserved:
     """Nobody watches: both an observer and its calls."""
@@ -56,6 +68,9 @@ class Unobserved:
     def call(self, method: str, metadata: Metadata, connection: str, arrived: float) -> "Unobserved":  # noqa: ARG002
         """See `Observer.call`."""
         return self
+
+    def refused(self, method: str, status: str, error: BaseException) -> None:
+        """See `Observer.refused`."""
 
     def classified(self, utterance: str, stages: Stages, result: Classification | BaseException) -> None:
         """See `CallObserver.classified`."""

@@ -20,6 +20,7 @@ from intently.v1 import intent_service_pb2 as pb
 from intently.v1 import model_service_pb2
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently.v1.model_service_pb2_grpc import ModelServiceStub
+from intently_server.observer import CallObserver
 from intently_server.security.bearer import BearerTokens
 from intently_server.security.tokens import reloading_tokens
 from support.certificates import KeyPair, ServerFiles, issue, issue_spiffe, replace, secure_channel
@@ -232,23 +233,17 @@ async def _is_answered(channel: grpc.aio.Channel, metadata: Metadata) -> bool:
 
 
 class Refusals:
-    """An observer, and its calls, that keeps which methods were refused, and how."""
+    """An observer that keeps which methods were refused, and how."""
 
     def __init__(self) -> None:
         self.methods: list[str] = []
         self.statuses: list[str] = []
 
-    def call(self, method: str, metadata: object, connection: str, arrived: float) -> "Refusals":  # noqa: ARG002
+    def call(self, method: str, metadata: object, connection: str, arrived: float) -> CallObserver:  # noqa: ARG002
+        raise AssertionError("no call began")
+
+    def refused(self, method: str, status: str, error: BaseException) -> None:  # noqa: ARG002
         self.methods.append(method)
-        return self
-
-    def classified(self, *_: object) -> None:
-        raise AssertionError("nothing was classified")
-
-    def trailers(self) -> tuple[()]:
-        return ()
-
-    def ended(self, status: str, error: BaseException | None) -> None:  # noqa: ARG002
         self.statuses.append(status)
 
 

@@ -1,6 +1,5 @@
 """Who is asked for nothing, and how a caller is refused."""
 
-import time
 from typing import Any
 
 import grpc
@@ -23,8 +22,7 @@ async def refuse(method: str, context: Any, observer: Observer, error: IntentlyE
 
     Never returns: it raises what gRPC ends a handler with.
     """
-    call = observer.call(method.lstrip("/"), context.invocation_metadata() or (), context.peer(), time.monotonic())
-    call.ended(status_code(error).name, error)
+    observer.refused(method.lstrip("/"), status_code(error).name, error)
     await abort(context, error, more)
 
 

@@ -4,7 +4,7 @@ from asyncio import CancelledError
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from intently_server.errors import IntentlyError, InternalFault, InvalidInput
+from intently_server.errors import IntentlyError, InternalFault, InvalidInput, ItemCancelled, Superseded
 from intently_server.histogram import (
     LATENCY_BOUNDS,
     SHARE_BOUNDS,
@@ -15,8 +15,13 @@ from intently_server.histogram import (
 from intently_server.model import Model
 from intently_server.types import Classification, Outcome, Stages
 
+UNARY = "intently.v1.IntentService/Classify"
+STREAM = "intently.v1.IntentService/ClassifyStream"
 STAGES = ("receive", "tokenize", "queue", "inference", "calibrate")
 CANCELLED = "CANCELLED"
+
+_DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+_WISHED = {CANCELLED, ItemCancelled.reason, Superseded.reason}  # what the caller wished for is no error
 
 _LAST_ERRORS = 20
 
@@ -81,8 +86,10 @@ class Figures:
         }
         self.answer_duration = self.request_duration.member(self._request_attributes)
         self._stages = [self.stage_duration.member({"intently.stage": name, **revision}) for name in STAGES]
-        self._confidence = {
-            outcome: self.confidence.member({"intently.outcome": outcome.value, **revision}) for outcome in Outcome
+        # With the text of each outcome, which enum takes its time to look up.
+        self._outcomes = {
+            outcome: (outcome.value, self.confidence.member({"intently.outcome": outcome.value, **revision}))
+            for outcome in Outcome
         }
         self._cached_share = self.cached_share.member(revision)
         self._durations: dict[tuple[str, str], Histogram] = {}
@@ -100,12 +107,12 @@ class Figures:
         method: str,
         seconds: float,
         status: str,
+        reason: str,
         error: BaseException | None,
         time_s: float,
         point: TracePoint | None,
     ) -> None:
-        """A call ended, `time_s` seconds after 1970 began."""
-        reason = "" if error is None else reason_of(error, status)
+        """A call ended, `time_s` seconds after 1970 began; `reason` is "" if all is well."""
         self.calls[method, status, reason] += 1
         histogram = self._durations.get((method, status))
         if histogram is None:
@@ -113,7 +120,7 @@ class Figures:
         histogram.record(seconds)
         if point is not None:
             histogram.exemplify(seconds, time_s, point)
-        if error is not None and reason != CANCELLED:
+        if error is not None and reason not in _WISHED:
             self._keep(method, status, reason, error, time_s)
 
     def answered(
@@ -121,8 +128,8 @@ class Figures:
     ) -> None:
         """An utterance was answered."""
         decision, tokens, seconds = answer.decision, answer.input_tokens, stages.decided - stages.arrived
-        outcome = decision.outcome
-        self.utterances[method, outcome.value, ""] += 1
+        outcome, confidence = self._outcomes[decision.outcome]
+        self.utterances[method, outcome, ""] += 1
         self.input_tokens += tokens
         self.cached_tokens += answer.cached_tokens
         self.answer_duration.record(seconds)
@@ -133,27 +140,30 @@ class Figures:
         inference.record(stages.inferred - stages.started)
         calibrate.record(stages.decided - stages.inferred)
         self._cached_share.record(answer.cached_tokens / tokens)
-        if outcome is Outcome.OUT_OF_SCOPE:
-            self.predictions[OUT_OF_SCOPE, outcome.value] += 1
-        elif decision.predictions:
-            self.predictions[decision.predictions[0].intent, outcome.value] += 1
-        if decision.predictions:
-            self._confidence[outcome].record(decision.predictions[0].confidence)
+        best = decision.predictions[0] if decision.predictions else None
+        if outcome == OUT_OF_SCOPE:
+            self.predictions[OUT_OF_SCOPE, outcome] += 1
+        elif best is not None:
+            self.predictions[best.intent, outcome] += 1
+        if best is not None:
+            confidence.record(best.confidence)
         if point is not None:
             self.answer_duration.exemplify(seconds, time_s, point)
             inference.exemplify(stages.inferred - stages.started, time_s, point)
             queue.exemplify(stages.started - stages.encoded, time_s, point)
 
-    def failed(self, method: str, seconds: float, error: BaseException, time_s: float, *, alone: bool) -> None:
-        """An utterance was not answered; `alone` if its call fails with it."""
-        reason = reason_of(error)
+    def failed(
+        self, method: str, seconds: float, reason: str, error: BaseException, time_s: float, *, with_call: bool
+    ) -> None:
+        """An utterance was not answered; `with_call` if its call failed with it."""
         self.utterances[method, "error", reason] += 1
         self.request_duration.member({**self._request_attributes, "error.type": reason}).record(seconds)
-        if not alone and reason != CANCELLED:
+        if not with_call and reason not in _WISHED:
             self._keep(method, "", reason, error, time_s)
 
     def _keep(self, method: str, status: str, reason: str, error: BaseException, time_s: float) -> None:
-        exception = "" if isinstance(error, IntentlyError) else type_of(error)
+        ours = reason == InternalFault.reason and not isinstance(error, IntentlyError)
+        exception = type_of(error) if ours else ""
         self.failures.append(Failure(time_s, method, status, reason, fields_of(error), exception))
 
 
@@ -168,11 +178,14 @@ def call_attributes(method: str, status: str) -> dict[str, str]:
 
 
 def reason_of(error: BaseException, status: str = "") -> str:
-    """Why there is no answer, as one of the reasons of errors.py, or CANCELLED where the caller went away."""
+    """Why there is no answer: a reason of errors.py; or the status of a call that was cut off.
+
+    That is CANCELLED where the caller went away, DEADLINE_EXCEEDED where its deadline passed.
+    """
     if isinstance(error, IntentlyError):
         return error.reason
-    gone = isinstance(error, CancelledError) or status == CANCELLED
-    return CANCELLED if gone else InternalFault.reason
+    cut = isinstance(error, CancelledError) or status in {CANCELLED, _DEADLINE_EXCEEDED}
+    return status or CANCELLED if cut else InternalFault.reason
 
 
 def fields_of(error: BaseException) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ That is cheaper than to do it in each call's turn, when the code for it has long
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import NamedTuple
 
-from intently_server.telemetry.figures import Figures
-from intently_server.telemetry.tracing import CallTrace
+from intently_server.telemetry.figures import UNARY, Figures, reason_of
+from intently_server.telemetry.spans import CallTrace
 from intently_server.types import Classification, Stages
 
 logger = logging.getLogger(__name__)
@@ -21,40 +22,50 @@ class UtteranceEntry(NamedTuple):
     """An utterance that was answered or failed.
 
     Attributes:
-        method: Of its call.
-        alone: Whether the call has no other.
         stages: How far it came.
         result: Its answer, or why there is none.
         now: When that was, in seconds of the clock.
-        trace: Of its call, if that is sampled.
         utterance: What was said, if traces are to have it.
     """
 
-    method: str
-    alone: bool
     stages: Stages
     result: Classification | BaseException
     now: float
-    trace: CallTrace | None
     utterance: str | None
 
 
-class CallEntry(NamedTuple):
-    """A call that ended: its method, when it began and ended, how, and its trace if it is sampled."""
+class CallRecord:
+    """What is noted of a call.
 
-    method: str
-    arrived: float
-    now: float
-    status: str
-    error: BaseException | None
-    trace: CallTrace | None
+    Args:
+        method: Of the call.
+        arrived: When it began, in seconds of the clock.
+        trace: Of the call, if that is sampled.
+
+    Attributes:
+        utterances: Those that are counted with the call, since its end may say why there was no answer.
+        ended_at: When it ended, in seconds of the clock.
+        status: How.
+        error: What ended it early, if anything did.
+    """
+
+    __slots__ = ("arrived", "ended_at", "error", "method", "status", "trace", "utterances")
+
+    def __init__(self, method: str, arrived: float, trace: CallTrace | None) -> None:
+        self.method = method
+        self.arrived = arrived
+        self.trace = trace
+        self.utterances: list[UtteranceEntry] = []
+        self.ended_at = arrived
+        self.status = ""
+        self.error: BaseException | None = None
 
 
 class Ledger:
-    """Keeps entries for a short while. To be used on the event loop alone.
+    """Keeps what is noted for a short while. To be used on the event loop alone.
 
     Args:
-        figures: Where they are counted.
+        figures: Where it is counted.
         clock: Monotonic seconds.
         now_s: Seconds since 1970.
     """
@@ -68,46 +79,60 @@ class Ledger:
         self._figures = figures
         self._clock = clock
         self._now_s = now_s
-        self._utterances: list[UtteranceEntry] = []
-        self._calls: list[CallEntry] = []
+        self._items: list[tuple[CallRecord, UtteranceEntry]] = []
+        self._ended: list[CallRecord] = []
 
-    def classified(self, entry: UtteranceEntry) -> None:
-        """Keeps an entry."""
-        self._utterances.append(entry)
-        if len(self._utterances) >= _MOST:
+    def classified(self, call: CallRecord, entry: UtteranceEntry) -> None:
+        """Notes an utterance of a call that goes on."""
+        self._items.append((call, entry))
+        if len(self._items) >= _MOST:
             self.settle()
 
-    def ended(self, entry: CallEntry) -> None:
-        """Keeps an entry."""
-        self._calls.append(entry)
-        if len(self._calls) >= _MOST:
+    def ended(self, call: CallRecord) -> None:
+        """Notes a call, with its utterances. It is not to be changed any more."""
+        self._ended.append(call)
+        if len(self._ended) >= _MOST:
             self.settle()
 
     def settle(self) -> None:
-        """Counts and traces all that was kept. A fault in that is logged, and harms nobody."""
-        utterances, self._utterances = self._utterances, []
-        calls, self._calls = self._calls, []
+        """Counts and traces all that was noted. A fault in that is logged, and harms nobody."""
+        items, self._items = self._items, []
+        ended, self._ended = self._ended, []
         epoch_s = self._now_s() - self._clock()
-        for utterance in utterances:  # before the calls, whose spans may be theirs
-            try:
-                self._settle_utterance(utterance, epoch_s)
-            except Exception:
-                logger.exception("an utterance could not be counted")
-        for call in calls:
-            try:
-                self._settle_call(call, epoch_s)
-            except Exception:
-                logger.exception("a call could not be counted")
+        for call, entry in items:  # before the calls, whose spans must end last
+            self._settle_utterance(call, entry, epoch_s)
+        for call in ended:
+            for entry in call.utterances:
+                self._settle_utterance(call, entry, epoch_s)
+            self._settle_call(call, epoch_s)
 
-    def _settle_utterance(self, entry: UtteranceEntry, epoch_s: float) -> None:
-        method, alone, stages, result, now, trace, utterance = entry
-        point = None if trace is None else trace.classified(utterance, stages, result, now, alone=alone)
-        if isinstance(result, BaseException):
-            self._figures.failed(method, now - stages.arrived, result, epoch_s + now, alone=alone)
-        else:
-            self._figures.answered(method, stages, result, epoch_s + now, point)
+    def _settle_utterance(self, call: CallRecord, entry: UtteranceEntry, epoch_s: float) -> None:
+        stages, result, now, utterance = entry
+        method, trace = call.method, call.trace
+        alone = method == UNARY
+        try:
+            reason = _reason(call, result) if isinstance(result, BaseException) else ""
+            point = None if trace is None else trace.classified(utterance, stages, result, reason, now, alone=alone)
+            if isinstance(result, BaseException):
+                with_call = alone or isinstance(result, CancelledError)
+                self._figures.failed(method, now - stages.arrived, reason, result, epoch_s + now, with_call=with_call)
+            else:
+                self._figures.answered(method, stages, result, epoch_s + now, point)
+        except Exception:
+            logger.exception("an utterance could not be counted")
 
-    def _settle_call(self, entry: CallEntry, epoch_s: float) -> None:
-        method, arrived, now, status, error, trace = entry
-        point = None if trace is None else trace.ended(status, error, now)
-        self._figures.ended(method, now - arrived, status, error, epoch_s + now, point)
+    def _settle_call(self, call: CallRecord, epoch_s: float) -> None:
+        now, status, error, trace = call.ended_at, call.status, call.error, call.trace
+        try:
+            reason = "" if error is None else reason_of(error, status)
+            point = None if trace is None else trace.ended(status, reason, error, now)
+            self._figures.ended(call.method, now - call.arrived, status, reason, error, epoch_s + now, point)
+        except Exception:
+            logger.exception("a call could not be counted")
+
+
+def _reason(call: CallRecord, failure: BaseException) -> str:
+    """Why an utterance has no answer. What was cut off has the reason of its call."""
+    if isinstance(failure, CancelledError) and call.error is not None:
+        return reason_of(call.error, call.status)
+    return reason_of(failure)

@@ -1,20 +1,15 @@
 """Watches calls for telemetry: notes what they tell, begins the traces of some, and sends load reports back."""
 
-import logging
 import time
 from collections.abc import Callable
 
 from intently_server.observer import Metadata
-from intently_server.telemetry.figures import Figures
-from intently_server.telemetry.ledger import CallEntry, Ledger, UtteranceEntry
+from intently_server.telemetry.figures import STREAM, Figures
+from intently_server.telemetry.ledger import CallRecord, Ledger, UtteranceEntry
 from intently_server.telemetry.load_report import LoadReports
-from intently_server.telemetry.tracing import CallTrace, Tracing
+from intently_server.telemetry.spans import CallTrace
+from intently_server.telemetry.tracing import Tracing
 from intently_server.types import Classification, Stages
-
-logger = logging.getLogger(__name__)
-
-UNARY = "intently.v1.IntentService/Classify"
-STREAM = "intently.v1.IntentService/ClassifyStream"
 
 
 class TelemetryObserver:
@@ -45,30 +40,35 @@ class TelemetryObserver:
 
     def call(self, method: str, metadata: Metadata, connection: str, arrived: float) -> "ObservedCall":
         """See `Observer.call`."""
+        trace = None if self._tracing is None else self._tracing.call(method, metadata, connection, arrived)
         if method == STREAM:
             self.figures.streams += 1
-        trace = None if self._tracing is None else self._tracing.call(method, metadata, connection, arrived)
         return ObservedCall(self, method, arrived, trace)
 
+    def refused(self, method: str, status: str, error: BaseException) -> None:
+        """See `Observer.refused`. There is no span: whoever is not known here shall not cause the work for one."""
+        call = CallRecord(method, self.clock(), None)
+        call.status, call.error = status, error
+        self.ledger.ended(call)
 
-class ObservedCall:
-    """A `CallObserver`."""
 
-    __slots__ = ("_arrived", "_method", "_observer", "_trace")
+class ObservedCall(CallRecord):
+    """A `CallObserver`, which is its own record."""
+
+    __slots__ = ("_observer",)
 
     def __init__(self, observer: TelemetryObserver, method: str, arrived: float, trace: CallTrace | None) -> None:
+        super().__init__(method, arrived, trace)
         self._observer = observer
-        self._method = method
-        self._arrived = arrived
-        self._trace = trace
 
     def classified(self, utterance: str, stages: Stages, result: Classification | BaseException) -> None:
         """See `CallObserver.classified`."""
-        observer, method = self._observer, self._method
-        kept = utterance if observer.records_utterances else None
-        observer.ledger.classified(
-            UtteranceEntry(method, method == UNARY, stages, result, observer.clock(), self._trace, kept)
-        )
+        observer = self._observer
+        entry = UtteranceEntry(stages, result, observer.clock(), utterance if observer.records_utterances else None)
+        if self.method == STREAM:
+            observer.ledger.classified(self, entry)
+        else:
+            self.utterances.append(entry)
 
     def trailers(self) -> Metadata:
         """See `CallObserver.trailers`."""
@@ -77,7 +77,10 @@ class ObservedCall:
 
     def ended(self, status: str, error: BaseException | None) -> None:
         """See `CallObserver.ended`."""
-        observer, method = self._observer, self._method
-        if method == STREAM:
+        observer = self._observer
+        if self.method == STREAM:
             observer.figures.streams -= 1
-        observer.ledger.ended(CallEntry(method, self._arrived, observer.clock(), status, error, self._trace))
+        self.ended_at = observer.clock()
+        self.status = status
+        self.error = error
+        observer.ledger.ended(self)

@@ -4,6 +4,7 @@ Spans wait in a queue of bounded length, and are dropped when it is full. Where 
 of OpenTelemetry's specification apply: OTEL_EXPORTER_OTLP_*, OTEL_BSP_*, OTEL_METRIC_EXPORT_*.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,9 +32,33 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
 from intently_server.histogram import Attributes, Exemplar, Histogram, HistogramFamily
 
+logger = logging.getLogger(__name__)
+
 # Encoding a span takes about 15 microseconds, in which no call goes on: a batch of the usual 512 would be felt.
 _BATCH = 128
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+def collector(endpoint: str | None, environment: Mapping[str, str], signal: str) -> str | None:
+    """The URL to send to, by the setting or the environment; None for OpenTelemetry's default.
+
+    A user or password in it is left out: gRPC does not send them, and the exporter logs the URL.
+
+    Args:
+        endpoint: The setting.
+        environment: Variables of OpenTelemetry's specification.
+        signal: "TRACES" or "METRICS".
+    """
+    if endpoint is not None:
+        return endpoint
+    for name in (f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        if url := environment.get(name):
+            if "@" not in url:
+                return url
+            logger.warning("%s: a user or password is not sent; send OTEL_EXPORTER_OTLP_HEADERS", name)
+            scheme, separator, _ = url.rpartition("@")[0].partition("://")
+            return f"{scheme if separator else 'https'}://{url.rpartition('@')[2]}"
+    return None
 
 
 def is_wanted(endpoint: str | None, environment: Mapping[str, str]) -> bool:
@@ -47,13 +72,16 @@ def tracer_provider(endpoint: str | None, resource: Resource, environment: Mappi
     """Makes and sends all spans but those whose parents are not sampled."""
     provider = TracerProvider(ParentBased(ALWAYS_ON), resource, shutdown_on_exit=False)
     batch = None if environment.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") else _BATCH
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint), max_export_batch_size=batch))
+    exporter = OTLPSpanExporter(collector(endpoint, environment, "TRACES"))
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_export_batch_size=batch))
     return provider
 
 
-def metric_reader(endpoint: str | None, families: Sequence[HistogramFamily]) -> MetricReader:
+def metric_reader(
+    endpoint: str | None, families: Sequence[HistogramFamily], environment: Mapping[str, str]
+) -> MetricReader:
     """Sends metrics every OTEL_METRIC_EXPORT_INTERVAL milliseconds, a minute if that is not set."""
-    return PeriodicExportingMetricReader(_MetricExporter(endpoint, families))
+    return PeriodicExportingMetricReader(_MetricExporter(collector(endpoint, environment, "METRICS"), families))
 
 
 class _MetricExporter(OTLPMetricExporter):

@@ -70,7 +70,7 @@ class Telemetry:
         self._keeping: asyncio.Task[None] | None = None
         sends = otlp.is_wanted(settings.otlp_endpoint, environment)
         tracing = self._tracing(settings, model, environment) if sends else None
-        self._metrics(settings, model, sends=sends)
+        self._metrics(settings, model, environment, sends=sends)
         if sends or settings.admin_address or settings.load_reports:
             loads = LoadReports(self.figures, self.ledger, vitals) if settings.load_reports else None
             self.observer = TelemetryObserver(self.figures, self.ledger, tracing, loads)
@@ -130,14 +130,14 @@ class Telemetry:
             record_utterances=settings.record_utterances,
         )
 
-    def _metrics(self, settings: Settings, model: Model, *, sends: bool) -> None:
+    def _metrics(self, settings: Settings, model: Model, environment: Mapping[str, str], *, sends: bool) -> None:
         readers: list[MetricReader] = []
         if settings.metrics and settings.admin_address:
             registry = CollectorRegistry()
             readers.append(PrometheusMetricReader(registry=registry, scope_info_enabled=False))
             self.exposition = Exposition(registry, self.figures.histograms(), REGISTRY)
         if settings.otlp_metrics and sends:
-            readers.append(otlp.metric_reader(settings.otlp_endpoint, self.figures.histograms()))
+            readers.append(otlp.metric_reader(settings.otlp_endpoint, self.figures.histograms(), environment))
         if not readers:
             return
         provider = MeterProvider(readers, _resource(self.version), shutdown_on_exit=False)

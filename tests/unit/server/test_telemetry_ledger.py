@@ -6,9 +6,9 @@ import logging
 import pytest
 
 from intently_server.bundle import Bundle
-from intently_server.errors import InvalidInput, Overloaded
-from intently_server.telemetry.figures import Figures
-from intently_server.telemetry.ledger import CallEntry, Ledger, UtteranceEntry
+from intently_server.errors import Draining, IntentlyError, InvalidInput, ItemCancelled, Overloaded, Superseded
+from intently_server.telemetry.figures import STREAM, Figures
+from intently_server.telemetry.ledger import CallRecord, Ledger, UtteranceEntry
 from intently_server.types import Classification, Decision, Outcome, Prediction, Stages
 
 CLASSIFY, BATCH = "intently.v1.IntentService/Classify", "intently.v1.IntentService/BatchClassify"
@@ -19,14 +19,18 @@ def answer(outcome: Outcome, *predictions: Prediction) -> Classification:
     return Classification(Decision(outcome, predictions, 0.25), input_tokens=200, cached_tokens=150, truncated=False)
 
 
-def utterance(
-    result: Classification | BaseException, method: str = CLASSIFY, stages: Stages = STAGES
-) -> UtteranceEntry:
-    return UtteranceEntry(method, method == CLASSIFY, stages, result, 2.0, None, None)
-
-
-def call(status: str = "OK", error: BaseException | None = None) -> CallEntry:
-    return CallEntry(CLASSIFY, 1.0, 2.0, status, error, None)
+def call(
+    *results: Classification | BaseException,
+    method: str = CLASSIFY,
+    status: str = "OK",
+    error: BaseException | None = None,
+    stages: Stages = STAGES,
+) -> CallRecord:
+    """A call that ended, with its utterances."""
+    made = CallRecord(method, 1.0, None)
+    made.utterances.extend(UtteranceEntry(stages, result, 2.0, None) for result in results)
+    made.ended_at, made.status, made.error = 2.0, status, error
+    return made
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def test_outcomes_and_intents(figures: Figures, ledger: Ledger) -> None:
         answer(Outcome.AMBIGUOUS),
         answer(Outcome.OUT_OF_SCOPE, best),
     ):
-        ledger.classified(utterance(result))
+        ledger.ended(call(result))
     ledger.settle()
 
     assert figures.utterances == {
@@ -67,7 +71,7 @@ def test_outcomes_and_intents(figures: Figures, ledger: Ledger) -> None:
 
 
 def test_each_stage_takes_what_lies_between_its_moments(figures: Figures, ledger: Ledger) -> None:
-    ledger.classified(utterance(answer(Outcome.MATCHED, Prediction("alarm", 0.9, 3.0))))
+    ledger.ended(call(answer(Outcome.MATCHED, Prediction("alarm", 0.9, 3.0))))
     ledger.settle()
 
     taken = {name: figures.stage(name).sum for name in ("receive", "tokenize", "queue", "inference", "calibrate")}
@@ -87,8 +91,7 @@ def test_each_stage_takes_what_lies_between_its_moments(figures: Figures, ledger
 def test_a_failed_call_is_counted_and_kept_without_its_text(
     figures: Figures, ledger: Ledger, error: Exception, status: str, reason: str
 ) -> None:
-    ledger.classified(utterance(error, stages=Stages(1.0)))
-    ledger.ended(call(status, error))
+    ledger.ended(call(error, status=status, error=error, stages=Stages(1.0)))
     ledger.settle()
 
     [failure] = figures.failures
@@ -102,15 +105,58 @@ def test_a_failed_call_is_counted_and_kept_without_its_text(
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), RuntimeError("the connection is gone")])
 def test_a_caller_that_goes_away_is_no_error(figures: Figures, ledger: Ledger, error: BaseException) -> None:
-    ledger.ended(call("CANCELLED", error))
+    ledger.ended(call(status="CANCELLED", error=error))
     ledger.settle()
 
     assert figures.calls == {(CLASSIFY, "CANCELLED", "CANCELLED"): 1}
     assert not figures.failures
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "reason"),
+    [
+        ("CANCELLED", asyncio.CancelledError(), "CANCELLED"),
+        ("DEADLINE_EXCEEDED", asyncio.CancelledError(), "DEADLINE_EXCEEDED"),
+        ("UNAVAILABLE", Draining("bye"), "DRAINING"),
+    ],
+)
+def test_what_is_cut_off_has_the_reason_of_its_call(
+    figures: Figures, ledger: Ledger, status: str, error: BaseException, reason: str
+) -> None:
+    ledger.ended(call(asyncio.CancelledError(), status=status, error=error, stages=Stages(1.0, 1.1)))
+    ledger.settle()
+
+    assert figures.calls == {(CLASSIFY, status, reason): 1}
+    assert figures.utterances == {(CLASSIFY, "error", reason): 1}
+    assert [(each.status, each.reason, each.exception) for each in figures.failures] == (
+        [] if reason == "CANCELLED" else [(status, reason, "")]
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (ItemCancelled("taken back"), False),
+        (Superseded("by revision 2"), False),
+        (asyncio.CancelledError(), False),
+        (Draining("bye"), True),
+        (InvalidInput.of("item_id", "is empty"), True),
+    ],
+)
+def test_items_of_a_stream_are_counted_while_it_lasts_and_wishes_are_no_errors(
+    figures: Figures, ledger: Ledger, error: BaseException, kept: bool
+) -> None:
+    ledger.classified(CallRecord(STREAM, 1.0, None), UtteranceEntry(Stages(1.0), error, 2.0, None))
+    ledger.settle()
+
+    reason = error.reason if isinstance(error, IntentlyError) else "CANCELLED"
+    assert figures.utterances == {(STREAM, "error", reason): 1}
+    assert [each.reason for each in figures.failures] == ([reason] if kept else [])
+    assert not figures.calls
+
+
 def test_one_failure_of_several_is_kept_of_its_own(figures: Figures, ledger: Ledger) -> None:
-    ledger.classified(utterance(Overloaded("full", 0.1), BATCH, Stages(1.0)))
+    ledger.ended(call(Overloaded("full", 0.1), method=BATCH, stages=Stages(1.0)))
     ledger.settle()
 
     [failure] = figures.failures
@@ -133,9 +179,7 @@ def test_a_fault_is_logged_and_the_rest_is_counted(
     good = answer(Outcome.MATCHED, Prediction("alarm", 0.9, 3.0))
     impossible = Classification(good.decision, input_tokens=0, cached_tokens=0, truncated=False)
     with caplog.at_level(logging.ERROR, "intently_server"):
-        for result in (good, impossible, good):
-            ledger.classified(utterance(result))
-        ledger.ended(call())
+        ledger.ended(call(good, impossible, good, method=BATCH))
         ledger.settle()
 
     assert [record.getMessage() for record in caplog.records] == ["an utterance could not be counted"]

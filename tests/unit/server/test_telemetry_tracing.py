@@ -12,7 +12,9 @@ from opentelemetry.trace import StatusCode
 
 from intently_server.bundle import Bundle
 from intently_server.errors import EngineDead, InvalidInput, Overloaded, Violation
-from intently_server.telemetry.tracing import CallTrace, Tracing
+from intently_server.telemetry.figures import reason_of
+from intently_server.telemetry.spans import CallTrace
+from intently_server.telemetry.tracing import Tracing
 from intently_server.types import Classification, Decision, Outcome, Prediction, Stages
 
 METHOD = "intently.v1.IntentService/Classify"
@@ -61,8 +63,8 @@ def told(span: ReadableSpan) -> dict[str, object]:
 
 def test_moments_of_the_clock_become_moments_since_1970(traced: Traced) -> None:
     trace = traced.call()
-    trace.classified(None, STAGES, ANSWER, 10.017, alone=True)
-    trace.ended("OK", None, 10.018)
+    trace.classified(None, STAGES, ANSWER, "", 10.017, alone=True)
+    trace.ended("OK", "", None, 10.018)
 
     spans = traced.spans()
     assert spans[METHOD].start_time == EPOCH_NS + 10_000_000_000
@@ -83,8 +85,8 @@ def test_moments_of_the_clock_become_moments_since_1970(traced: Traced) -> None:
 )
 def test_the_stage_that_failed_is_the_last_and_says_why(traced: Traced, stages: Stages, reached: list[str]) -> None:
     trace = traced.call()
-    trace.classified(None, stages, asyncio.CancelledError(), 10.5, alone=True)
-    trace.ended("CANCELLED", asyncio.CancelledError(), 10.6)
+    trace.classified(None, stages, asyncio.CancelledError(), "CANCELLED", 10.5, alone=True)
+    trace.ended("CANCELLED", "CANCELLED", asyncio.CancelledError(), 10.6)
 
     spans = traced.spans()
     assert list(spans) == [*reached, METHOD]
@@ -105,7 +107,7 @@ def test_the_stage_that_failed_is_the_last_and_says_why(traced: Traced, stages: 
 def test_only_faults_of_the_server_are_errors_of_the_span(
     traced: Traced, error: Exception, status: str, fault: bool
 ) -> None:
-    traced.call().ended(status, error, 11.0)
+    traced.call().ended(status, reason_of(error, status), error, 11.0)
 
     span = traced.spans()[METHOD]
     assert (span.status.status_code is StatusCode.ERROR) == fault
@@ -116,7 +118,7 @@ def test_only_faults_of_the_server_are_errors_of_the_span(
 
 def test_wrong_fields_are_named(traced: Traced) -> None:
     error = InvalidInput([Violation("text", "is empty"), Violation("top_k", "is -1")])
-    traced.call().ended("INVALID_ARGUMENT", error, 11.0)
+    traced.call().ended("INVALID_ARGUMENT", "INVALID_INPUT", error, 11.0)
 
     assert told(traced.spans()[METHOD])["intently.fields"] == ("text", "top_k")
 
@@ -134,7 +136,7 @@ def test_wrong_fields_are_named(traced: Traced) -> None:
 def test_the_callers_end_of_the_connection(
     traced: Traced, connection: str, peer: tuple[str | None, int | None]
 ) -> None:
-    traced.call(connection).ended("OK", None, 11.0)
+    traced.call(connection).ended("OK", "", None, 11.0)
 
     attributes = told(traced.spans()[METHOD])
     assert (attributes.get("network.peer.address"), attributes.get("network.peer.port")) == peer
@@ -159,7 +161,7 @@ def test_the_caller_decides_for_its_calls(bundle: Bundle, flags: str, sampled: b
 
 
 def test_the_callers_trace_state_is_passed_on(traced: Traced) -> None:
-    traced.call(traceparent=f"00-{'1' * 32}-{'2' * 16}-01", tracestate="vendor=value").ended("OK", None, 11.0)
+    traced.call(traceparent=f"00-{'1' * 32}-{'2' * 16}-01", tracestate="vendor=value").ended("OK", "", None, 11.0)
 
     context = traced.spans()[METHOD].get_span_context()
     assert context is not None

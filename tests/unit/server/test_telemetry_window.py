@@ -17,16 +17,18 @@ def test_latencies_statuses_and_tokens_of_the_last_minute(bundle: Bundle) -> Non
     window = Window(figures, clock=lambda: now[0])
 
     def answer(seconds: float) -> None:
-        at = [seconds * share for share in (0, 0.01, 0.02, 0.03, 0.99, 1)]
-        figures.answered(METHOD, Stages(*at), ANSWER, 0.0, None)
-        figures.ended(METHOD, seconds, "OK", None, 0.0, None)
+        arrived, admitted, encoded, started, inferred, decided = (
+            seconds * share for share in (0, 0.01, 0.02, 0.03, 0.99, 1)
+        )
+        figures.answered(METHOD, Stages(arrived, admitted, encoded, started, inferred, decided), ANSWER, 0.0, None)
+        figures.ended(METHOD, seconds, "OK", "", None, 0.0, None)
 
     for _ in range(100):
         answer(2.0)
     for step in range(1, 13):
         now[0] = step * 5.0
         window.remember()
-    figures.ended(METHOD, 0.1, "UNAVAILABLE", RuntimeError(), 0.0, None)
+    figures.ended(METHOD, 0.1, "UNAVAILABLE", "INTERNAL", RuntimeError(), 0.0, None)
     for _ in range(50):
         answer(0.0098)
 
