@@ -1,7 +1,6 @@
 """The admin port over a real socket: what it shows, in every phase of the server's life, and that it is read-only."""
 
 import asyncio
-import json
 import re
 from pathlib import Path
 
@@ -220,7 +219,9 @@ async def test_metrics_can_be_closed(start_in_memory: StartInMemory, ready_file:
     await start_in_memory(ready_file=ready_file, metrics=False)
 
     assert (await get(admin_address(ready_file), "/metrics")).status == 404
-    assert (await get(admin_address(ready_file), "/statusz")).status == 200
+    page = await get(admin_address(ready_file), "/statusz")
+    assert page.status == 200
+    assert "/metrics" not in page.text
 
 
 async def test_the_admin_port_can_be_closed(
@@ -270,14 +271,7 @@ async def test_the_page_loads_nothing_and_escapes_what_it_shows(
     page = await get(admin_address(ready_file), "/statusz")
     assert page.content_type.startswith("text/html")
     assert "<script" not in page.text
+    assert 'href="/metrics"' in page.text
     assert "&lt;script&gt;" in page.text
     assert "http://" not in page.text
     assert "https://" not in page.text
-
-
-async def test_the_page_shows_no_credentials(start_in_memory: StartInMemory, ready_file: Path) -> None:
-    await start_in_memory(ready_file=ready_file, otlp_endpoint="http://someone:hushhush@127.0.0.1:1")
-
-    page = (await get(admin_address(ready_file), "/statusz?format=json")).text
-    assert json.loads(page)["settings"]["otlp_endpoint"] == "http://127.0.0.1:1"
-    assert "hushhush" not in page

@@ -26,15 +26,16 @@ def admin_address(ready_file: Path) -> str:
     return str(json.loads(ready_file.read_text())["admin"])
 
 
-async def get(address: str, path: str, accept: str = "*/*", method: str = "GET") -> Page:
-    """Asks for a page.
+async def get(address: str, path: str, accept: str = "*/*", method: str = "GET", host: str | None = None) -> Page:
+    """Asks for a page; `host` takes the place of the address in the Host header.
 
     Raises:
         aiohttp.ClientError: if nobody listens.
     """
+    headers = {"Accept": accept} if host is None else {"Accept": accept, "Host": host}
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as session,
-        session.request(method, f"http://{address}{path}", headers={"Accept": accept}) as response,
+        session.request(method, f"http://{address}{path}", headers=headers) as response,
     ):
         return Page(response.status, response.headers.get("Content-Type", ""), await response.text())
 

@@ -21,8 +21,10 @@ summary { cursor: pointer; }
 """
 
 
-def page(status: Mapping[str, Any]) -> str:
-    """The page, which reloads itself every five seconds."""
+def page(status: Mapping[str, Any], *, metrics: bool) -> str:
+    """The page, which reloads itself every five seconds; `metrics` if there are any to link to."""
+    links = ['<a href="/metrics">metrics</a>'] if metrics else []
+    links.append('<a href="/statusz?format=json">JSON</a>')
     server, model = status["server"], status["model"]
     phase = escape(server["phase"])
     return f"""<!doctype html>
@@ -31,7 +33,7 @@ def page(status: Mapping[str, Any]) -> str:
 <title>{escape(model["name"])} · {phase}</title><style>{_STYLE}</style></head><body>
 <h1>{escape(model["name"])} <span class="phase {phase}">{phase}</span></h1>
 <p>intently-server {escape(server["version"])} on {escape(server["address"])}, up {_duration(server["uptime_s"])}
-· <a href="/metrics">metrics</a> · <a href="/statusz?format=json">JSON</a></p>
+· {" · ".join(links)}</p>
 {_tiles(status["load"])}
 {_latencies(status["last_minute"])}
 <h2>Calls since the start</h2>

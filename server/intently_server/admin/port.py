@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import logging
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
+from intently_server.admin.hosts import Hosts
 from intently_server.admin.page import page
 from intently_server.admin.status import StatusReport
 from intently_server.lifecycle import Phase
 from intently_server.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
 
 _CLOSE_S = 0.5  # what a request under way has left at the end
 _HEADERS = {
@@ -38,7 +42,10 @@ class AdminPort:
         Raises:
             OSError: if that cannot be listened on.
         """
-        application = web.Application(middlewares=[_with_headers])
+        hosts = Hosts(address)
+        if not hosts.is_loopback:
+            logger.warning("the admin port, %s, is open to the network: whoever reaches it may read it", address)
+        application = web.Application(middlewares=[_with_headers, _only_for(hosts)])
         application.router.add_get("/", self._index)
         application.router.add_get("/statusz", self._statusz)
         application.router.add_get("/readyz", self._readyz)
@@ -85,7 +92,7 @@ class AdminPort:
         status = self._report.read()
         if request.query.get("format") == "json":
             return web.json_response(status, dumps=lambda document: json.dumps(document, indent=2))
-        return web.Response(text=page(status), content_type="text/html")
+        return web.Response(text=page(status, metrics=self._telemetry.exposition is not None), content_type="text/html")
 
 
 @web.middleware
@@ -93,6 +100,16 @@ async def _with_headers(request: web.Request, handler: Handler) -> web.StreamRes
     response = await handler(request)
     response.headers.update(_HEADERS)
     return response
+
+
+def _only_for(hosts: Hosts) -> Middleware:
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if hosts.answer_for(request.headers.get("Host", "")):
+            return await handler(request)
+        return _plain("this port answers for hosts of this machine alone", 421)
+
+    return check
 
 
 def _plain(text: str, status: int) -> web.Response:

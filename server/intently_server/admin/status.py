@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -107,10 +106,7 @@ def _failure(failure: Failure) -> Document:
 
 
 def _shown(value: object) -> object:
-    """A setting as people may see it: without secrets, and URLs without credentials."""
-    if isinstance(value, str) and "://" in value:
-        parts = urlsplit(value)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """A setting as people may see it: without secrets. URLs have no credentials, or they are refused."""
     if isinstance(value, SecretStr):
         return "***"
     if isinstance(value, list | tuple):
