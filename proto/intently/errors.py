@@ -4,7 +4,7 @@ IntentlyError
 ├── InvalidRequestError    mend the fields in `violations`
 ├── ModelNotServedError    the revision or label is not served there
 ├── OverloadedError        come back after `retry_after_s`
-├── UnavailableError       nobody there, or not now
+├── UnavailableError       nobody there, or not now; or the client was closed
 ├── DeadlineExceededError  no answer in time
 ├── UnauthenticatedError   the server does not know the caller
 ├── PermissionDeniedError  the server knows the caller, and refuses
@@ -66,7 +66,10 @@ class OverloadedError(IntentlyError):
 
 
 class UnavailableError(IntentlyError):
-    """There is no server, or it cannot answer now; `reason` is empty in the first case."""
+    """There is no server, or it cannot answer now; `reason` is empty in the first case.
+
+    A call that its server, or gRPC there, has cancelled counts as one, too: its `code` is CANCELLED.
+    """
 
 
 class DeadlineExceededError(IntentlyError):
@@ -103,6 +106,12 @@ _CLASSES_BY_REASON: dict[str, type[IntentlyError]] = {
     "ITEM_CANCELLED": CancelledItemError,
 }
 _PUSHBACK_METADATA = "grpc-retry-pushback-ms"
+_WRITE_FAILED = "Internal error from Core"  # what grpc.aio itself says of a call that ended under a write
+
+
+def client_closed() -> UnavailableError:
+    """The error of what is under way when its client is closed, and of what comes after."""
+    return UnavailableError(grpc.StatusCode.UNAVAILABLE, "the client was closed")
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> IntentlyError:
@@ -113,8 +122,16 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> IntentlyError:
         status = status_pb2.Status.FromString(details if isinstance(details, bytes) else b"")
     except DecodeError:
         status = status_pb2.Status()
-    pushback_s = _pushback_s(trailers.get(_PUSHBACK_METADATA))
-    return _build(error.code(), error.details() or error.code().name, status, pushback_s)
+    told = _build(
+        error.code(), error.details() or error.code().name, status, _pushback_s(trailers.get(_PUSHBACK_METADATA))
+    )
+    if told.reason:
+        return told
+    if told.code is grpc.StatusCode.INTERNAL and error.details() == _WRITE_FAILED:
+        return UnavailableError(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
+    if told.code is grpc.StatusCode.CANCELLED:  # by the server: what the caller cancels raises no AioRpcError
+        return UnavailableError(told.code, str(told))
+    return told
 
 
 def from_status(status: status_pb2.Status) -> IntentlyError:

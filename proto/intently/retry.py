@@ -8,9 +8,11 @@ from typing import TypeVar
 
 import grpc
 
-from intently.errors import IntentlyError, OverloadedError, from_rpc_error
+from intently.errors import IntentlyError, OverloadedError, UnavailableError, client_closed, from_rpc_error
 
 MAX_ATTEMPTS = 4
+_MAX_CANCELLATIONS = 3  # of one call by its server
+_CANCELLED_PAUSE_S = 0.05
 _JITTER = 0.25  # share of the server's hint that is added at most: those who were refused together part
 
 T = TypeVar("T")
@@ -45,6 +47,7 @@ class RetryBudget:
 class Caller:
     """Makes unary calls: again after an overload if the server says when, twice at once if the first is slow.
 
+    A call that the server's side has cancelled comes again, too: gRPC sheds calls so which nobody has begun.
     UNAVAILABLE is not its business: gRPC retries it, by the channel's service config.
 
     Args:
@@ -73,17 +76,29 @@ class Caller:
         while True:
             attempts += 1
             try:
-                response = await self._hedged(attempt, give_up, hedge_after_s)
-            except grpc.aio.AioRpcError as error:
-                told = from_rpc_error(error)
-                pause_s = pause_before_retry(told)
-                may = pause_s is not None and attempts < MAX_ATTEMPTS and self._clock() + pause_s < give_up
-                if pause_s is None or not may or not self._budget.spend():
-                    raise told from error
+                response = await self._ask(attempt, give_up, hedge_after_s)
+            except IntentlyError as told:
+                pause_s = _pause_s(told, attempts)
+                if pause_s is None or self._clock() + pause_s >= give_up or not self._budget.spend():
+                    raise
                 await asyncio.sleep(pause_s)
             else:
                 self._budget.earn()
                 return response
+
+    async def _ask(self, attempt: Attempt[T], give_up: float, hedge_after_s: float | None) -> T:
+        """One attempt, or two; whatever fails raises an IntentlyError."""
+        try:
+            return await self._hedged(attempt, give_up, hedge_after_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+        except grpc.aio.UsageError:  # the channel was closed before
+            raise client_closed() from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise client_closed() from None  # closing the channel cancels its calls, and not who waits for them
 
     async def _hedged(self, attempt: Attempt[T], give_up: float, hedge_after_s: float | None) -> T:
         if hedge_after_s is None:
@@ -101,6 +116,13 @@ class Caller:
 
     def _left(self, give_up: float) -> float:
         return max(0.0, give_up - self._clock())
+
+
+def _pause_s(error: IntentlyError, attempts: int) -> float | None:
+    """Seconds after which a call that was refused so often may come again; None where it must not."""
+    if isinstance(error, UnavailableError) and error.code is grpc.StatusCode.CANCELLED:
+        return _CANCELLED_PAUSE_S * attempts * (1.0 + random.random()) if attempts < _MAX_CANCELLATIONS else None
+    return pause_before_retry(error) if attempts < MAX_ATTEMPTS else None
 
 
 def pause_before_retry(error: IntentlyError) -> float | None:

@@ -9,7 +9,15 @@ from typing import Any
 import grpc
 import pytest
 
-from intently import Classification, DeadlineExceededError, IntentClient, OverloadedError, Priority, Security
+from intently import (
+    Classification,
+    DeadlineExceededError,
+    IntentClient,
+    OverloadedError,
+    Priority,
+    Security,
+    UnavailableError,
+)
 from intently.retry import RetryBudget
 from intently.v1 import intent_service_pb2 as pb
 from support.in_memory import InMemory, StartInMemory
@@ -117,6 +125,73 @@ async def test_the_server_s_own_hint_is_heeded(start_in_memory: StartInMemory) -
 
         assert isinstance(await first, Classification)
         assert isinstance(await second, Classification)
+
+
+def cancelled(until: int) -> Script:
+    """Ends the calls before number `until` as gRPC does with those that it sheds before anybody has begun them."""
+
+    async def script(number: int, context: Any) -> None:
+        if number < until:
+            await context.abort(grpc.StatusCode.CANCELLED, "")
+
+    return script
+
+
+@pytest.mark.parametrize("until", [2, 3])
+async def test_a_call_that_the_server_s_side_cancelled_comes_again(until: int) -> None:
+    scripted = Scripted(cancelled(until))
+    async with scripted.running() as address, IntentClient(address) as client:
+        answer = await client.classify("hello")
+
+    assert answer.message.input_tokens == until
+
+
+async def test_a_server_that_cancels_every_call_is_unavailable_and_left_alone() -> None:
+    scripted = Scripted(cancelled(until=10_000))
+    async with scripted.running() as address, IntentClient(address) as client:
+        for _ in range(6):
+            with pytest.raises(UnavailableError) as shed:
+                await client.classify("hello")
+
+    assert shed.value.code is grpc.StatusCode.CANCELLED
+    assert len(scripted.calls) == 6 + 10  # every call once, two retries each, and no more than the full bucket held
+
+
+async def test_a_cancelled_call_does_not_come_again_after_its_deadline() -> None:
+    scripted = Scripted(cancelled(until=3))
+    async with scripted.running() as address, IntentClient(address) as client:
+        with pytest.raises((UnavailableError, DeadlineExceededError)):
+            await client.classify("hello", timeout_s=0.04)
+
+    assert len(scripted.calls) <= 1
+
+
+async def test_a_call_that_its_caller_cancels_is_not_tried_again() -> None:
+    scripted = Scripted(slow(1))
+    async with scripted.running() as address, IntentClient(address) as client:
+        waiting = asyncio.create_task(client.classify("hello"))
+        while not scripted.calls:  # noqa: ASYNC110  # a script tells nobody
+            await asyncio.sleep(0.005)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await client.classify("hello")
+
+    assert len(scripted.calls) == 2
+
+
+@pytest.mark.parametrize("hedge_after_s", [None, 0.01])
+async def test_a_call_under_way_when_the_client_is_closed_is_told(hedge_after_s: float | None) -> None:
+    scripted = Scripted(slow(1, 2))
+    async with scripted.running() as address:
+        client = IntentClient(address, hedge_after_s=hedge_after_s)
+        waiting = asyncio.create_task(client.classify("hello"))
+        while len(scripted.calls) < (1 if hedge_after_s is None else 2):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        await client.close()
+        for call in (waiting, client.classify("later"), client.list_models()):
+            with pytest.raises(UnavailableError, match="client was closed"):
+                await call
 
 
 async def test_the_budget_ends_retries() -> None:

@@ -1,6 +1,7 @@
 """One ClassifyStream call: writes what the ledger has to send, and tells it what the server says."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import grpc
 
 from intently.answers import Classification
-from intently.errors import IntentlyError, UnavailableError, from_rpc_error, from_status
+from intently.errors import IntentlyError, UnavailableError, client_closed, from_rpc_error, from_status
 from intently.streaming.changes import Changes
 from intently.streaming.ledger import Ledger
 from intently.streaming.link import Close, Forget, Link, Message, Send, TakeBack
@@ -50,12 +51,16 @@ class Connection:
         self._ledger = ledger
         self._changed = changed
         self._changes = changes
-        self._cut_short = False  # whether a write has failed
         self._now = asyncio.get_running_loop().time
 
     async def run(self, link: Link) -> None:
         """Returns when the call is over."""
-        call = self._opening.call()
+        try:
+            call = self._opening.call()
+        except grpc.aio.UsageError:  # the channel is closed
+            self._ledger.fail(client_closed())
+            self._changed()
+            return
         error: IntentlyError | None = None
         writer: asyncio.Task[None] | None = None
         try:
@@ -64,7 +69,7 @@ class Connection:
             while (message := await call.read()) is not grpc.aio.EOF:
                 self._take(call, link, message)
         except grpc.aio.AioRpcError as failure:
-            error = self._explain(from_rpc_error(failure))
+            error = from_rpc_error(failure)
         except IntentlyError as failure:
             error = failure
         except TimeoutError:
@@ -122,7 +127,8 @@ class Connection:
                 due = self._ledger.due_at(now)
                 await self._changes.wait(None if due is None else due - now)
             elif isinstance(message, Close):
-                await call.done_writing()
+                with contextlib.suppress(grpc.aio.InternalError):  # it has just ended: its reader knows why
+                    await call.done_writing()
                 self._changed()
                 return
             elif not await self._send(call, _encode(message)):
@@ -133,15 +139,8 @@ class Connection:
         try:
             await call.write(message)
         except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-            self._cut_short = True
             return False
         return True
-
-    def _explain(self, error: IntentlyError) -> IntentlyError:
-        """Why the call ended. A write that fails hides that behind an INTERNAL of grpc.aio's own making."""
-        if self._cut_short and error.code is grpc.StatusCode.INTERNAL and not error.reason:
-            return UnavailableError(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
-        return error
 
 
 def _encode(message: Message) -> pb.ClassifyStreamRequest:

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from intently.errors import (
+    CancelledItemError,
     DeadlineExceededError,
     FieldViolation,
     IntentlyError,
@@ -14,6 +15,7 @@ from intently.errors import (
     ModelNotServedError,
     OverloadedError,
     UnavailableError,
+    from_rpc_error,
     from_status,
 )
 
@@ -67,3 +69,32 @@ def test_without_details_nothing_is_made_up() -> None:
 
 def test_a_code_that_grpc_does_not_know_is_unknown() -> None:
     assert from_status(status_pb2.Status(code=77, message="?")).code is grpc.StatusCode.UNKNOWN
+
+
+def rpc_error(code: grpc.StatusCode, said: str, *details: Message) -> grpc.aio.AioRpcError:
+    trailers = grpc.aio.Metadata(("grpc-status-details-bin", status(code, *details).SerializeToString()))
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, details=said)
+
+
+def test_a_write_to_a_call_that_has_just_ended_is_a_lost_connection() -> None:
+    error = from_rpc_error(rpc_error(grpc.StatusCode.INTERNAL, "Internal error from Core"))
+    assert isinstance(error, UnavailableError)
+    assert (error.code, str(error)) == (grpc.StatusCode.UNAVAILABLE, "the connection was lost")
+
+
+def test_what_the_server_calls_internal_is_no_lost_connection() -> None:
+    info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain="intently")
+    for error in (
+        rpc_error(grpc.StatusCode.INTERNAL, "Internal error from Core", info),
+        rpc_error(grpc.StatusCode.INTERNAL, "broken"),
+    ):
+        assert type(from_rpc_error(error)) is IntentlyError
+
+
+def test_a_call_that_the_server_s_side_cancelled_is_one_that_it_cannot_answer_now() -> None:
+    shed = from_rpc_error(rpc_error(grpc.StatusCode.CANCELLED, ""))
+    assert isinstance(shed, UnavailableError)
+    assert shed.code is grpc.StatusCode.CANCELLED
+
+    info = error_details_pb2.ErrorInfo(reason="ITEM_CANCELLED", domain="intently")
+    assert isinstance(from_rpc_error(rpc_error(grpc.StatusCode.CANCELLED, "", info)), CancelledItemError)
