@@ -1,11 +1,13 @@
 """The asyncio client: one channel, deadlines by default, retries where they are safe, typed answers and errors."""
 
+import asyncio
+import weakref
 from collections.abc import Sequence
 from types import TracebackType
 
 from intently.answers import Classification, Priority, Turn
 from intently.channel import DEFAULT_KEEPALIVE_S, Security, open_channel
-from intently.errors import IntentlyError, from_status
+from intently.errors import IntentlyError, client_closed, from_status
 from intently.retry import Caller, RetryBudget
 from intently.stream import ClassifyStream
 from intently.streaming.backoff import Backoff
@@ -73,6 +75,7 @@ class IntentClient:
         self._channel = open_channel(address, self._security, keepalive_s=keepalive_s)
         self._intents = intent_service_pb2_grpc.IntentServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._streams: weakref.WeakSet[Driver] = weakref.WeakSet()
 
     async def __aenter__(self) -> "IntentClient":
         return self
@@ -83,7 +86,8 @@ class IntentClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the channel; calls under way are cancelled."""
+        """Closes the channel and all streams; what is under way, and whatever comes later, gets an UnavailableError."""
+        await asyncio.gather(*(stream.close(client_closed()) for stream in self._streams))
         await self._channel.close()
 
     def _timeout(self, timeout_s: float | None) -> float:
@@ -236,8 +240,9 @@ class IntentClient:
             backoff=Backoff(),
             max_untaken=max_untaken,
         )
-        item_s = self._timeout(timeout_s)
-        return ClassifyStream(Driver(opening, ledger), item_s, item_s if open_timeout_s is None else open_timeout_s)
+        driver, item_s = Driver(opening, ledger), self._timeout(timeout_s)
+        self._streams.add(driver)
+        return ClassifyStream(driver, item_s, item_s if open_timeout_s is None else open_timeout_s)
 
     async def _context_turns(self) -> int:
         """How many turns of context the server keeps; as many as the client does where it does not tell."""

@@ -1,6 +1,7 @@
 """The client for programs without an event loop: an `IntentClient` on a loop in a thread of its own."""
 
 import asyncio
+import concurrent.futures
 import functools
 import threading
 from collections.abc import Callable, Coroutine
@@ -8,6 +9,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from intently.client import IntentClient
+from intently.errors import client_closed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,7 +21,7 @@ def _blocking(
     """The same method, which returns when the answer is there."""
 
     def call(self: "SyncIntentClient", /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._wait_for(method(self._client, *args, **kwargs))
+        return self._wait_for(lambda: method(self._client, *args, **kwargs))
 
     functools.update_wrapper(call, method)
     return call
@@ -31,15 +33,18 @@ class SyncIntentClient:
     Args:
         options: Those of `IntentClient`.
 
-    Every method raises what that of `IntentClient` raises. Streams need an event loop: see `IntentClient.stream`.
+    Every method raises what that of `IntentClient` raises; after `close` an UnavailableError. Streams need an event
+    loop: see `IntentClient.stream`.
     """
 
     def __init__(self, address: str, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="intently", daemon=True)
         self._thread.start()
+        self._lock = threading.Lock()  # a call begins before the end, or not at all
+        self._closed = False
         try:
-            self._client = self._wait_for(_made(address, options))
+            self._client = self._wait_for(lambda: _made(address, options))
         except BaseException:
             self._stop()
             raise
@@ -58,16 +63,26 @@ class SyncIntentClient:
         self.close()
 
     def close(self) -> None:
-        """Closes the channel and ends the thread."""
-        if self._loop.is_closed():
+        """Closes the channel and ends the thread; who waits for an answer gets an UnavailableError."""
+        with self._lock:
+            closed_before, self._closed = self._closed, True
+        if closed_before:
+            self._thread.join()
             return
-        self._wait_for(self._client.close())
-        self._stop()
+        try:
+            asyncio.run_coroutine_threadsafe(_close(self._client), self._loop).result()
+        finally:
+            self._stop()
 
-    def _wait_for(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        waiting = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+    def _wait_for(self, begin: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        with self._lock:
+            if self._closed:
+                raise client_closed()
+            waiting = asyncio.run_coroutine_threadsafe(begin(), self._loop)
         try:
             return waiting.result()
+        except concurrent.futures.CancelledError:
+            raise client_closed() from None
         except BaseException:  # an interrupt, too, ends the call
             waiting.cancel()
             raise
@@ -81,3 +96,12 @@ class SyncIntentClient:
 async def _made(address: str, options: dict[str, Any]) -> IntentClient:
     """A client of the loop that this runs on."""
     return IntentClient(address, **options)
+
+
+async def _close(client: IntentClient) -> None:
+    """Closes the client of the loop that this runs on, and ends what still waits for it."""
+    await client.close()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

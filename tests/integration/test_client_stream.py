@@ -322,3 +322,34 @@ async def test_closing_leaves_nothing_to_do(server: InMemory) -> None:
 
     assert all(isinstance(result, CancelledItemError) for result in results)
     assert server.engine.cancelled == 5
+
+
+async def test_a_client_that_is_closed_ends_its_streams_and_says_so(server: InMemory) -> None:
+    server.engine.hold()
+    client = IntentClient(server.served.address)
+    async with client.stream() as stream:
+        waiting = [asyncio.create_task(stream.classify(f"text {number}")) for number in range(3)]
+        await stream.send("sent")
+        await server.engine.wait_running(4)
+        await client.close()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        answer = await anext(stream)
+        with pytest.raises(UnavailableError, match="client was closed"):
+            await stream.send("too late")
+        assert [answer async for answer in stream] == []
+    with pytest.raises(UnavailableError, match="client was closed"):
+        async with client.stream():
+            pytest.fail("it was opened")
+
+    assert [(type(result), str(result)) for result in [*results, answer.result]] == [
+        (UnavailableError, "the client was closed")
+    ] * 4
+
+
+async def test_a_stream_closed_before_its_client_is_no_fault_of_anybody(server: InMemory) -> None:
+    async with IntentClient(server.served.address) as client:
+        stream = client.stream()
+        async with stream:
+            assert await stream.classify("hello")
+        await stream.close()
+    await stream.close()

@@ -1,9 +1,13 @@
 """The client without an event loop: calls that wait, from any thread, and what they leave behind."""
 
 import asyncio
+import gc
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import grpc
 import pytest
 
 from intently import IntentClient, InvalidRequestError, Security, SyncIntentClient, UnavailableError
@@ -56,3 +60,44 @@ def test_what_cannot_be_opened_leaves_no_thread() -> None:
         SyncIntentClient("intents.example:443", security=Security(tls=False, token="bearer"))  # noqa: S106  # no secret
 
     assert not [thread for thread in threading.enumerate() if thread.name == "intently"]
+
+
+async def test_who_waits_when_it_is_closed_is_told_and_so_is_who_comes_later(server: InMemory) -> None:
+    server.engine.hold()
+    sync = await asyncio.to_thread(SyncIntentClient, server.served.address, timeout_s=50)
+    waiting = [asyncio.create_task(asyncio.to_thread(sync.classify, "hello")) for _ in range(4)]
+    await server.engine.wait_running(4)
+    await asyncio.gather(*(asyncio.to_thread(sync.close) for _ in range(2)))
+
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [(type(result), str(result)) for result in results] == [(UnavailableError, "the client was closed")] * 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # "was never awaited"
+        with pytest.raises(UnavailableError, match="client was closed"):
+            sync.classify("hello")
+        gc.collect()
+
+
+async def test_a_call_that_waits_to_be_tried_again_ends_with_its_client(server: InMemory) -> None:
+    async def full(_request: bytes, context: Any) -> bytes:
+        refused.set()
+        await context.abort(
+            grpc.StatusCode.RESOURCE_EXHAUSTED, "full", trailing_metadata=(("grpc-retry-pushback-ms", "40000"),)
+        )
+        return b""
+
+    refused = asyncio.Event()
+    methods: dict[str, Any] = {"Classify": grpc.unary_unary_rpc_method_handler(full)}
+    refusing = grpc.aio.server()
+    refusing.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("intently.v1.IntentService", methods),))
+    port = refusing.add_insecure_port("127.0.0.1:0")
+    await refusing.start()
+    try:
+        sync = await asyncio.to_thread(SyncIntentClient, f"127.0.0.1:{port}", timeout_s=50)
+        waiting = asyncio.create_task(asyncio.to_thread(sync.classify, "hello"))
+        await refused.wait()
+        await asyncio.to_thread(sync.close)
+        with pytest.raises(UnavailableError):
+            await waiting
+    finally:
+        await refusing.stop(0)

@@ -121,7 +121,7 @@ class Driver:
         self._changed()
 
     async def close(self, error: IntentlyError) -> None:
-        """Ends the stream at once; what is under way gets this error."""
+        """Ends the stream at once; what is under way gets this error. It may have been closed before."""
         in_order = self._ledger.finished and self._ledger.failure is None
         self._closed = True
         self._ledger.fail(error)
@@ -132,8 +132,6 @@ class Driver:
             await asyncio.wait([self._running], timeout=_GOODBYE_S)
         self._running.cancel()
         await asyncio.wait([self._running])
-        if not self._running.cancelled():
-            self._running.result()
 
     async def _enter(self, message: pb.ClassifyItem, timeout_s: float, caller: Caller | None) -> Item:
         async with self._entry:
@@ -186,7 +184,8 @@ class Driver:
                         continue
                     connection = Connection(self._opening, self._ledger, self._changed, self._changes)
                     links.create_task(connection.run(self._ledger.open_link()))
-        except Exception:
-            self._ledger.fail(IntentlyError(grpc.StatusCode.INTERNAL, "a fault of the client library"))
+        except Exception as error:
+            fault = IntentlyError(grpc.StatusCode.INTERNAL, "a fault of the client library")
+            fault.__cause__ = error  # whoever is told sees where; `close` does not fail for it
+            self._ledger.fail(fault)
             self._changed()
-            raise
