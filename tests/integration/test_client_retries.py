@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,6 +21,7 @@ from intently import (
 )
 from intently.retry import RetryBudget
 from intently.v1 import intent_service_pb2 as pb
+from support.admin_caller import admin_address, wait_sum
 from support.in_memory import InMemory, StartInMemory
 
 Script = Callable[[int, Any], Awaitable[None]]
@@ -113,14 +115,17 @@ async def test_a_hint_beyond_the_deadline_is_told_at_once() -> None:
     assert refused.value.retry_after_s == 5.0
 
 
-async def test_the_server_s_own_hint_is_heeded(start_in_memory: StartInMemory) -> None:
-    server = await start_in_memory(max_in_flight=1)
+async def test_the_server_s_own_hint_is_heeded(start_in_memory: StartInMemory, tmp_path: Path) -> None:
+    ready_file = tmp_path / "ready.json"
+    server = await start_in_memory(max_in_flight=1, ready_file=ready_file)
     server.engine.hold()
     async with IntentClient(server.served.address) as client:
         first = asyncio.ensure_future(client.classify("first"))
         await server.engine.wait_running(1)
         second = asyncio.ensure_future(client.classify("second"))
-        await asyncio.sleep(0.01)  # the second is refused, or about to be
+        await wait_sum(
+            admin_address(ready_file), 1, "intently_server_calls_total", rpc_response_status_code="RESOURCE_EXHAUSTED"
+        )
         server.engine.release()
 
         assert isinstance(await first, Classification)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
 from intently import (
@@ -19,11 +20,12 @@ from intently import (
     UnauthenticatedError,
     UnavailableError,
 )
+from intently.v1 import model_service_pb2
 from intently_server.bundle import Bundle
 from intently_server.types import Role, Turn
 from support.admin_caller import admin_address, wait_sum
 from support.in_memory import InMemory, StartInMemory
-from support.in_memory_server import in_memory_server
+from support.in_memory_server import InMemoryServer, in_memory_server
 from support.serving import free_address
 from support.tcp_proxy import TcpProxy
 
@@ -58,6 +60,7 @@ def ready_file(tmp_path: Path) -> Path:
     return tmp_path / "ready.json"
 
 
+CLASSIFY_STREAM = "intently.v1.IntentService/ClassifyStream"
 Behind = Callable[..., Awaitable[InMemory]]
 
 
@@ -75,6 +78,30 @@ async def wait_prompts(engine: "MemoryEngine", count: int) -> None:
 async def wait_refused(ready_file: Path) -> None:
     """Returns once the server with this ready file has refused an utterance."""
     await wait_sum(admin_address(ready_file), 1, "intently_server_utterances_total", intently_outcome="error")
+
+
+async def wait_calls(ready_file: Path, method: str, count: int) -> None:
+    """Returns once so many calls of a method have ended."""
+    await wait_sum(admin_address(ready_file), count, "intently_server_calls_total", rpc_method=method)
+
+
+async def wait_draining(server: InMemory) -> None:
+    """Tells a server to stop, and returns once it refuses what is new."""
+    server.served.stop.set()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await _ask_until_it_fails(server)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def _ask_until_it_fails(server: InMemory) -> None:
+    while True:
+        await server.served.models.ListModels(model_service_pb2.ListModelsRequest())
+
+
+def wait_busy(server: InMemoryServer) -> None:
+    """Returns once prompts are inside a server's engine."""
+    while server.inside().engine == 0:
+        pass
 
 
 async def collect(stream: ClassifyStream, sent: list[str]) -> None:
@@ -140,8 +167,7 @@ async def test_a_drained_server_finishes_what_it_has_and_the_next_gets_the_rest(
         sent = [await stream.send(f"old {number}") for number in range(5)]
         await first.engine.wait_running(5)
         second = await behind()
-        first.served.stop.set()
-        await asyncio.sleep(0.1)  # the notice arrives, and the next stream is tried
+        await wait_draining(first)
         sent += [await stream.send(f"new {number}") for number in range(5)]
         first.engine.release()
         await collect(stream, sent)
@@ -157,11 +183,12 @@ async def test_items_flow_on_while_servers_come_and_go(proxy: TcpProxy, behind: 
         stop_asking = asyncio.Event()
         done = asyncio.gather(*(_keep_asking(stream, number, stop_asking) for number in range(8)))
         for _ in range(3):
-            await asyncio.sleep(0.2)
+            await wait_prompts(server.engine, 50)
             following = await behind()
             server.served.stop.set()
             assert await server.served.exit_code == 0
             server = following
+        await wait_prompts(server.engine, 50)
         stop_asking.set()
         counts = await done
 
@@ -182,7 +209,7 @@ async def test_a_killed_server_that_restarts_at_its_address_loses_nothing(tmp_pa
         async with IntentClient(address) as client, client.stream(timeout_s=40) as stream:
             await stream.classify("hello")
             done = asyncio.gather(*(stream.classify(f"text {number}", top_k=1) for number in range(3000)))
-            await asyncio.sleep(0.1)
+            await asyncio.to_thread(wait_busy, first)
             first.process.kill()
             first.process.wait()
             assert not done.done()
@@ -226,10 +253,10 @@ async def test_a_stream_that_is_too_old_goes_on_as_another(start_in_memory: Star
     assert len(server.engine.prompts) == answered  # nothing was sent twice either
 
 
-async def test_an_idle_stream_outlives_its_age_too(start_in_memory: StartInMemory) -> None:
-    server = await start_in_memory(stream_max_age=0.1)
+async def test_an_idle_stream_outlives_its_age_too(start_in_memory: StartInMemory, ready_file: Path) -> None:
+    server = await start_in_memory(stream_max_age=0.1, ready_file=ready_file)
     async with IntentClient(server.served.address) as client, client.stream() as stream:
-        await asyncio.sleep(0.5)
+        await wait_calls(ready_file, CLASSIFY_STREAM, 2)  # the third is open, or about to be
         assert await stream.classify("hello")
 
 
@@ -312,21 +339,24 @@ async def test_a_refusal_for_a_while_takes_no_turn_out_of_a_context(
 
 async def test_a_drain_leaves_a_context_whole(proxy: TcpProxy, behind: Behind, bundle: Bundle) -> None:
     first = await behind()
-    async with IntentClient(proxy.address) as client, client.stream(accumulate_context=True) as stream:
+    async with (
+        IntentClient(proxy.address) as client,
+        client.stream(accumulate_context=True) as stream,
+    ):
         await stream.classify("one")
         first.engine.hold()
         sent = [await stream.send("two")]
         await first.engine.wait_running(1)
         second = await behind()
-        first.served.stop.set()
-        await asyncio.sleep(0.1)
-        sent.append(await stream.send("three"))
-        await asyncio.sleep(0.1)  # "three" may not overtake "two"
-        assert second.engine.prompts == []
+        await wait_draining(first)
+        sent.append(await stream.send("three"))  # it may not overtake "two"
+        async with IntentClient(second.served.address) as other:
+            await other.classify("elsewhere")  # time in which it would
+        assert second.engine.prompts == [prompt_of(bundle, "elsewhere")]
         first.engine.release()
         await collect(stream, sent)
 
-    assert second.engine.prompts == [prompt_of(bundle, "three", "one", "two")]
+    assert second.engine.prompts[1:] == [prompt_of(bundle, "three", "one", "two")]
 
 
 async def test_a_reset_is_not_undone_by_a_replay(proxy: TcpProxy, behind: Behind, bundle: Bundle) -> None:
@@ -354,14 +384,16 @@ async def test_a_context_is_replayed_in_part_where_the_server_does_not_tell_its_
     assert server.engine.prompts[-1] == prompt_of(bundle, "five", "three", "four")
 
 
-async def test_an_overloaded_server_gets_the_item_again_when_it_said(start_in_memory: StartInMemory) -> None:
-    server = await start_in_memory(max_in_flight=2)
+async def test_an_overloaded_server_gets_the_item_again_when_it_said(
+    start_in_memory: StartInMemory, ready_file: Path
+) -> None:
+    server = await start_in_memory(max_in_flight=2, ready_file=ready_file)
     async with IntentClient(server.served.address) as client, client.stream() as stream:
         server.engine.hold()
         others = [asyncio.create_task(client.classify(f"other {number}")) for number in range(2)]
         await server.engine.wait_running(2)
         waiting = asyncio.create_task(stream.classify("hello"))
-        await asyncio.sleep(0.05)  # it is refused
+        await wait_refused(ready_file)
         server.engine.release()
         assert isinstance(await waiting, Classification)
         await asyncio.gather(*others)
