@@ -1,4 +1,4 @@
-"""What the integration tests share: a server with the engine in memory, and a watch over the log."""
+"""What the integration tests share: a server with the engine in memory, its certificates, and a watch over the log."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 import uvloop
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.bundle import Bundle
+from support.certificates import ServerFiles, issue
 from support.in_memory import InMemory, StartInMemory
 from support.memory_engine import Logits, MemoryEngineFactory, logits_for
 from support.serving import serving
@@ -51,6 +53,20 @@ async def start_in_memory(bundle_path: Path) -> AsyncIterator[StartInMemory]:
 async def server(start_in_memory: StartInMemory) -> InMemory:
     """A server with the engine in memory and settings as they are by default."""
     return await start_in_memory()
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Whose certificates the servers and callers of one test file show."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def files(authority: trustme.CA, tmp_path: Path) -> ServerFiles:
+    """A server's files, with a good pair in them."""
+    made = ServerFiles(tmp_path)
+    made.write(issue(authority))
+    return made
 
 
 @pytest.fixture

@@ -18,20 +18,6 @@ CALLER = "caller.example"
 pytestmark = pytest.mark.timeout(60)
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """Whose certificates servers and callers of this file show."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def files(authority: trustme.CA, tmp_path: Path) -> ServerFiles:
-    """A server's files, with a good pair in them."""
-    made = ServerFiles(tmp_path)
-    made.write(issue(authority))
-    return made
-
-
 @pytest.fixture
 def token_file(tmp_path: Path) -> Path:
     """A caller's token; the server's list of tokens lies beside it, as `tokens`."""

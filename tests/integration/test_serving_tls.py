@@ -20,20 +20,6 @@ HELLO = pb.ClassifyRequest(text="hello")
 ROTATIONS = 5
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """Whose certificates the servers of this file show."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def files(authority: trustme.CA, tmp_path: Path) -> ServerFiles:
-    """A server's files, with a good pair in them."""
-    made = ServerFiles(tmp_path)
-    made.write(issue(authority))
-    return made
-
-
 async def answered(address: str, authority: trustme.CA, client: KeyPair | None = None) -> bool:
     """Whether a new connection gets an answer; otherwise it must fail as one that cannot be made does."""
     async with secure_channel(address, authority, client) as channel:
