@@ -50,6 +50,11 @@ class Lifecycle:
         return self._phase
 
     @property
+    def is_over(self) -> bool:
+        """Whether the server is being taken apart, with whatever is still under way."""
+        return self._phase in {Phase.STOPPING, Phase.ENGINE_DEAD}
+
+    @property
     def calls(self) -> int:
         """Calls and streams under way."""
         return self._calls

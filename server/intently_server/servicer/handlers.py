@@ -89,7 +89,10 @@ class Handlers:
             caller = caller_of(context, metadata, arrived, self._max_priority)
             result = await answer(Call(context, arrived, caller, observer))
         except asyncio.CancelledError as error:
-            observer.ended(_cancelled(context), error)
+            if self._lifecycle.is_over:  # the server ended the call, and its caller hears that
+                observer.ended(grpc.StatusCode.UNAVAILABLE.name, self._lifecycle.refusal())
+            else:
+                observer.ended(_cancelled(context), error)
             raise
         except grpc.aio.InternalError as error:  # a write failed: the caller has just gone
             observer.ended(_cancelled(context), error)

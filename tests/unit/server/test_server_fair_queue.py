@@ -2,12 +2,15 @@
 
 import weakref
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intently_server.admission.fair_queue import FairQueue
-from intently_server.admission.flow import Entry
+
+if TYPE_CHECKING:
+    from intently_server.admission.flow import Entry
 
 costs = st.floats(1.0, 100.0)
 

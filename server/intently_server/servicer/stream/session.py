@@ -206,13 +206,16 @@ class StreamSession:
         self._outbox.announce(notice)
         self._finish_if_done()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._lifecycle.hurried.wait(), grace_s * _WORKING_SHARE)
+            async with asyncio.timeout(grace_s * _WORKING_SHARE):
+                await self._lifecycle.hurried.wait()
         if self._ended is not None:
             self._in_flight.withdraw_all(self._ended)
 
     async def _reason_to_end(self, old_at: float) -> pb.DrainNotice:
         try:
-            await asyncio.wait_for(self._lifecycle.draining.wait(), max(0.0, old_at - time.monotonic()))
+            # Not wait_for, which in Python 3.11 forgets that it was cancelled if what it waits for comes just then.
+            async with asyncio.timeout(max(0.0, old_at - time.monotonic())):
+                await self._lifecycle.draining.wait()
         except TimeoutError:
             self._ended = Draining("this stream has reached its greatest age; open another")
             return pb.DrainNotice(reason=pb.DRAIN_REASON_MAX_AGE, grace=convert.duration(self._limits.grace_s))
