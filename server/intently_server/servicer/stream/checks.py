@@ -46,7 +46,7 @@ def check_item(
     if not request.request_id:
         violations.append(Violation("item.request.request_id", "is required on a stream"))
     if len(request.request_id) > MAX_REQUEST_ID_CHARS:
-        violations.append(Violation("item.request.request_id", f"is longer than {MAX_REQUEST_ID_CHARS} characters"))
+        violations.append(Violation("request_id", f"is longer than {MAX_REQUEST_ID_CHARS} characters"))
     if request.request_id in in_flight:
         violations.append(Violation("item.request.request_id", "is in flight on this stream already"))
     if accumulates and request.context:
