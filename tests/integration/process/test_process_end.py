@@ -47,7 +47,8 @@ def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:
 async def test_the_death_of_a_part_of_the_engine_ends_the_server(
     bundle_path: Path, tmp_path: Path, record_property: Record, part: str
 ) -> None:
-    with running_server(bundle_path, tmp_path) as server:
+    # As long a wait as it takes: the calls that keep the engine busy must not be refused as too many.
+    with running_server(bundle_path, tmp_path, "--max-wait", "600") as server:
         below = server.descendants()
         async with grpc.aio.insecure_channel(server.address) as channel:
             watch = health_pb2_grpc.HealthStub(channel).Watch(READINESS)
