@@ -139,6 +139,7 @@ async def _until_the_end(parts: Parts, engine: Engine, stop: StopSignal) -> int:
     await parts.health.dead()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(parts.lifecycle.wait_idle(), _DEAD_GRACE_S)
+    await asyncio.sleep(_HEARD_S)  # calls that gRPC has, and that no handler has begun, hear of it too
     return 1
 
 
