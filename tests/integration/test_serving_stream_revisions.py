@@ -1,11 +1,14 @@
 """Speech and typing on a stream: a newer revision of an utterance replaces those that the engine was not given yet."""
 
+from pathlib import Path
+
 import grpc
 import pytest
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.bundle import Bundle
 from intently_server.types import Role, Turn
+from support.admin_caller import admin_address, wait_sum
 from support.in_memory import InMemory, StartInMemory
 from support.stream_caller import StreamCaller
 from support.wire import fields_of, reason_of
@@ -103,9 +106,10 @@ async def test_a_revision_keeps_its_utterance_s_place(busy: tuple[InMemory, Stre
 
 
 async def test_a_replaced_final_revision_is_no_turn_of_the_context(
-    start_in_memory: StartInMemory, bundle: Bundle
+    start_in_memory: StartInMemory, bundle: Bundle, tmp_path: Path
 ) -> None:
-    server = await start_in_memory(max_running=1)
+    ready_file = tmp_path / "ready.json"
+    server = await start_in_memory(max_running=1, ready_file=ready_file)
     server.engine.hold()
     stream = StreamCaller(server.served.intents)
     await stream.open(accumulate_context=True)
@@ -114,6 +118,7 @@ async def test_a_replaced_final_revision_is_no_turn_of_the_context(
     await stream.item("1", text="wake me at six", utterance_id="u", sequence=1, is_final=True)
     await stream.item("2", text="wake me at seven", utterance_id="u", sequence=2, is_final=True)
     await stream.item("3", text="thanks")
+    await wait_sum(admin_address(ready_file), 2, "intently_server_queued_requests")  # 2 in the place of 1, and 3
     server.engine.release()
     answers = await stream.finish()
 
