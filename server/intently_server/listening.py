@@ -76,9 +76,8 @@ def _channel_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
         ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_interval * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
-        # Beyond 1000, gRPC's default, one caller's flood would fail the others' calls.
         ("grpc.server.max_pending_requests", settings.max_unseen_calls),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * settings.max_unseen_calls),
+        ("grpc.server.max_pending_requests_hard_limit", settings.max_unseen_calls),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.server_handshake_timeout_ms", int(settings.handshake_timeout * 1000)),
         ("grpc.keepalive_time_ms", int(settings.keepalive_interval * 1000)),

@@ -1,19 +1,25 @@
 """Offers a server up to five times what it can answer, and tells what became of goodput and latency.
 
-    python tests/bench/overload.py [--real-engine | --address HOST:PORT] [--seconds 8] [--greedy]
+    python tests/bench/overload.py [--real-engine [--engine-core N] | --address HOST:PORT] [--seconds 8] [--greedy]
 
 Without either it starts a server with an engine in memory, whose capacity is --batch prompts every --step-ms. Flags
 that it does not know go to the server. Prints JSON; exits with 1 if the verdict is not good.
+
+On a CPU the engine, the server and this generator share the cores, so that what is refused is paid with what would be
+answered. --engine-core gives the engine a core that nobody else uses, as a GPU would be.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -22,7 +28,7 @@ from support.in_memory_server import in_memory_server
 from support.load import Load, Measured, saturate, sustainable_rate
 from support.paced_engine import Pace
 from support.paths import BUNDLE
-from support.server_process import running_server
+from support.server_process import ServerProcess, running_server
 from support.usage import Usage
 
 MULTIPLES = (0.5, 1.0, 2.0, 5.0)
@@ -92,15 +98,16 @@ def _greedy(address: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _saturate(address: str, options: argparse.Namespace) -> tuple[dict[int, Measured], float]:
     """The closed loops, and the rate that the server sustains."""
-    runs = saturate(address, max(3.0, options.seconds / 2))
+    runs = saturate(address, max(3.0, options.seconds / 2), "--processes", str(options.processes))
     for concurrency, run in runs.items():
         _tell(f"closed loop of {concurrency}", run)
     return runs, sustainable_rate(runs)
 
 
 def _open_loop(address: str, rate: float, options: argparse.Namespace, *flags: str) -> Load:
-    common = ("--rate", f"{rate:.1f}", "--timeout", f"{options.deadline}s", "--connections", str(options.connections))
-    return Load(address, options.seconds, (*common, "--warm-up", "2s", "--seed", str(options.seed), *flags))
+    common = ["--rate", f"{rate:.1f}", "--timeout", f"{options.deadline}s", "--connections", str(options.connections)]
+    common += ["--warm-up", "2s", "--seed", str(options.seed), "--processes", str(options.processes)]
+    return Load(address, options.seconds, (*common, *flags))
 
 
 def _refusals_only(run: Measured) -> bool:
@@ -118,7 +125,11 @@ def _server(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, in
     if options.address:
         yield options.address, None
     elif options.real_engine:
+        if options.engine_core is not None:
+            os.environ["VLLM_CPU_OMP_THREADS_BIND"] = str(options.engine_core)
         with running_server(options.bundle, folder, *flags) as real:
+            if options.engine_core is not None:
+                _set_apart(real, options.engine_core)
             yield real.address, real.process.pid
     else:
         pace = Pace(options.step_ms / 1e3, options.batch)
@@ -126,6 +137,15 @@ def _server(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, in
             yield server.address, server.process.pid
             for line in server.errors_logged():
                 sys.stderr.write(f"logged: {line}\n")
+
+
+def _set_apart(server: ServerProcess, core: int) -> None:
+    """Gives the engine's processes this core, and the server and this generator the others."""
+    others = os.sched_getaffinity(0) - {core}
+    os.sched_setaffinity(0, others)
+    for process, cores in [(server.process, others), *((each, {core}) for each in server.descendants())]:
+        for thread in psutil.Process(process.pid).threads():
+            os.sched_setaffinity(thread.id, cores)
 
 
 def _tell(name: str, run: Measured) -> None:
@@ -137,11 +157,13 @@ def _options() -> argparse.Namespace:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--address", help="HOST:PORT of a server that runs; tell its --max-wait too")
     where.add_argument("--real-engine", action="store_true", help="start a server with vLLM")
+    parser.add_argument("--engine-core", type=int, metavar="N", help="with --real-engine: a core for vLLM alone")
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--step-ms", type=float, default=20.0, help="of the engine in memory (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=8, help="prompts of a step (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each run (default: %(default)s)")
     parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--processes", type=int, default=1, help="of the load generator; one sends some 9,000 a second")
     parser.add_argument("--deadline", type=float, default=2.0, help="of each call, in seconds (default: %(default)s)")
     parser.add_argument("--max-wait", type=float, default=Settings.model_fields["max_wait"].default)
     parser.add_argument("--greedy", action="store_true", help="a greedy connection beside a modest one")

@@ -2,9 +2,10 @@
 
     python tests/bench/telemetry_overhead.py [--real-engine] [--seconds 3] [--rounds 6]
 
-All servers run from the start; each round loads one after the other, in an order that changes. The steadiest figure is
-the CPU time that the front-end process takes for a call: it bounds what one process can serve. Throughput of the closed
-loop is told too. Flags that it does not know go to the servers. A table goes to standard error, JSON to standard out.
+All servers run from the start; each round loads one after the other, in an order that changes. Two of them have no
+telemetry: what differs between these is chance, and that of two engine processes. The steadiest figure is the CPU time
+that the front-end process takes for a call: it bounds what one process can serve. Throughput of the closed loop is told
+too. Flags that it does not know go to the servers. A table goes to standard error, JSON to standard out.
 """
 
 import argparse
@@ -101,6 +102,7 @@ def _variants(endpoint: str, options: argparse.Namespace) -> list[Variant]:
     ratios = [Variant(f"traces {ratio:g}", (*traced, "--trace-sample-ratio", f"{ratio:g}")) for ratio in options.ratio]
     return [
         Variant(OFF, ("--admin-address", "")),
+        Variant("off again", ("--admin-address", "")),
         Variant("metrics", ()),
         Variant("default", (*traced, "--otlp-metrics")),
         *ratios,

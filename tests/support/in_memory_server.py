@@ -107,7 +107,8 @@ def in_memory_server(
     command = [sys.executable, "-m", "support.in_memory_process", "--probe", str(probe)]
     command += ["--step-ms", str(pace.step_s * 1e3), "--batch", str(pace.batch), "--bundle", str(bundle)]
     command += ["--address", "127.0.0.1:0", "--drain-delay", "0", "--ready-file", str(ready), *flags]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "MALLOC_ARENA_MAX": _ARENAS}
+    path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "MALLOC_ARENA_MAX": _ARENAS}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:

@@ -91,18 +91,19 @@ def generate(address: str, duration_s: float, *flags: str) -> Measured:
     return Load(address, duration_s, flags).result()
 
 
-def saturate(address: str, seconds: float) -> dict[int, Measured]:
+def saturate(address: str, seconds: float, *flags: str) -> dict[int, Measured]:
     """Closed loops of growing concurrency, by concurrency, until more of it brings no more goodput.
 
     Args:
         address: HOST:PORT of the server.
         seconds: How long each is measured.
+        flags: Of `intently bench`, beside those.
     """
     runs: dict[int, Measured] = {}
     best = 0.0
     for concurrency in _CONCURRENCIES:
         runs[concurrency] = generate(
-            address, seconds, "--concurrency", str(concurrency), "--timeout", "10s", "--warm-up", "1s"
+            address, seconds, "--concurrency", str(concurrency), "--timeout", "10s", "--warm-up", "1s", *flags
         )
         if runs[concurrency].goodput < _MORE * best:
             break

@@ -1,8 +1,10 @@
 """How fast the engine works when it has all it can take, measured from what it ends."""
 
+import math
+
 _WINDOW_S = 0.1  # busy seconds, and
 _WINDOW_ENDS = 8  # ends, that a measurement takes at least
-_SMOOTHING = 0.3  # weight of the newest measurement
+_MEMORY_S = 0.5  # busy seconds in which a measurement loses two thirds of its weight
 
 
 class Capacity:
@@ -55,16 +57,17 @@ class Capacity:
     def _measure(self, busy_s: float) -> None:
         full = 2 * self._ends_while_full >= self._ends
         self.throughput = self._ends / busy_s
-        self.requests_per_s = _renewed(self.requests_per_s, self.throughput, full=full)
-        self.cost_per_s = _renewed(self.cost_per_s, self._cost / busy_s, full=full)
+        weight = 1 - math.exp(-busy_s / _MEMORY_S)  # by its length, as it has its share of the work
+        self.requests_per_s = _renewed(self.requests_per_s, self.throughput, weight, full=full)
+        self.cost_per_s = _renewed(self.cost_per_s, self._cost / busy_s, weight, full=full)
 
     def _begin_window(self, now: float) -> None:
         self._since, self._busy_s, self._cost, self._ends, self._ends_while_full = now, 0.0, 0.0, 0, 0
 
 
-def _renewed(estimate: float | None, measured: float, *, full: bool) -> float | None:
+def _renewed(estimate: float | None, measured: float, weight: float, *, full: bool) -> float | None:
     if estimate is None:
         return measured if full else None
     if not full:
         return max(estimate, measured)
-    return estimate + _SMOOTHING * (measured - estimate)
+    return estimate + weight * (measured - estimate)

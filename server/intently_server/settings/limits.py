@@ -52,7 +52,7 @@ class LimitSettings(BaseModel):
         int,
         Field(
             gt=0,
-            description="Calls that have come and that no handler has begun. Beyond it gRPC ends calls at random, "
+            description="Calls that have come and that no handler has begun. Beyond it gRPC ends those that come, "
             "whosever they are, with CANCELLED: a lower one keeps answers quick when more comes than one process can "
             "even refuse, and lets one caller's flood fail the calls of others.",
         ),

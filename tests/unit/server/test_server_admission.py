@@ -292,3 +292,18 @@ async def test_the_rate_follows_the_engine(factor: float) -> None:
     await asyncio.gather(*tasks)
 
     assert desk.admission.load().requests_per_s == pytest.approx(50 * factor, rel=0.1)
+
+
+async def test_the_rate_of_an_engine_that_works_in_fits_is_what_it_does_on_the_whole() -> None:
+    desk = Desk(Bounds(10_000, max_running=1, max_wait_s=1000.0))
+    tasks = await desk.start(600)
+    seen = []
+    while desk.inside:
+        for pause_s in (0.01, 0.04):  # ten at 100/s, ten at 25/s: 40/s
+            for _ in range(10):
+                desk.clock.now += pause_s
+                await desk.let_go()
+            seen.append(desk.admission.load().requests_per_s or 0.0)
+    await asyncio.gather(*tasks)
+
+    assert sum(seen[-10:]) / 10 == pytest.approx(40, rel=0.1)
