@@ -1,1 +1,1 @@
-"""Releases on Envoy. Nothing is here yet but the import name and its place among the layers."""
+"""Releases on Envoy: renders its configuration, runs it, shifts traffic between two colors, judges, rolls back."""

@@ -1,6 +1,7 @@
 """What a process and those below it use, sampled while something else goes on."""
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -63,12 +64,12 @@ class Usage:
         rss = [sample.rss / _MIB for sample in self.samples]
         return {"first": round(rss[0], 1), "most": round(max(rss), 1), "last": round(rss[-1], 1)}
 
-    def growth(self, after_s: float) -> float:
-        """How much resident memory grew from then to the last sample, by a straight line through the samples between.
+    def growth(self, after_s: float, until_s: float = math.inf) -> float:
+        """How much resident memory grew between these times, by a straight line through the samples.
 
         As a share of what it was; 0.0 for fewer than three samples.
         """
-        later = [sample for sample in self.samples if sample.at_s >= after_s]
+        later = [sample for sample in self.samples if after_s <= sample.at_s < until_s]
         if len(later) < 3:
             return 0.0
         at, rss = np.array([sample.at_s for sample in later]), np.array([float(sample.rss) for sample in later])

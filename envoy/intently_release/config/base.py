@@ -1,0 +1,38 @@
+"""What all parts of the configuration share: frozen, no unknown keys, and the types of their fields."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """A part of release.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _checked_address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{text!r} is no HOST:PORT")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+"""HOST:PORT."""
+
+Seconds = Annotated[float, Field(gt=0)]
+"""A length of time that is more than none."""
+
+Percent = Annotated[int, Field(ge=0, le=100)]
+"""A share of 100."""
+
+
+def host_of(address: str) -> str:
+    """The host of a HOST:PORT, without the brackets of IPv6."""
+    return address.rpartition(":")[0].strip("[]")
+
+
+def port_of(address: str) -> int:
+    """The port of a HOST:PORT."""
+    return int(address.rpartition(":")[2])

@@ -1,0 +1,65 @@
+"""The servers behind the two colors."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from intently_release.colors import Color
+from intently_release.config.base import Address, Frozen, Seconds
+
+
+class ColorServers(Frozen):
+    """Where a color's servers listen.
+
+    Attributes:
+        endpoints: Their addresses. `up` starts one server on each that is on this host's loopback.
+        discovery: "static" takes the addresses as they are, "dns" asks for all addresses behind each name, again and
+            again: many replicas behind one name.
+    """
+
+    endpoints: tuple[Address, ...] = Field(min_length=1)
+    discovery: Literal["static", "dns"] = "static"
+
+
+class Colors(Frozen):
+    """Both colors."""
+
+    blue: ColorServers = ColorServers(endpoints=("127.0.0.1:50061",))
+    green: ColorServers = ColorServers(endpoints=("127.0.0.1:50062",))
+
+    def of(self, color: Color) -> ColorServers:
+        """One of them."""
+        return self.blue if color is Color.BLUE else self.green
+
+    @model_validator(mode="after")
+    def _no_endpoint_is_shared(self) -> Self:
+        if shared := set(self.blue.endpoints) & set(self.green.endpoints):
+            raise ValueError(f"both colors have {', '.join(sorted(shared))}")
+        return self
+
+
+class Servers(Frozen):
+    """How `up` runs a server.
+
+    Attributes:
+        command: Starts one; `up` adds what a server must agree on with Envoy (bundle, address, max_wait,
+            max_concurrent_streams, drain times).
+        flags: Added to it as they are.
+        max_wait: Seconds in which an admitted request is answered. Below traffic.per_try_timeout, or retries would
+            multiply an overload.
+        max_concurrent_streams: Of one connection; no less than traffic.max_concurrent_streams.
+        drain_delay: Seconds in which a server that is leaving still takes calls; longer than Envoy needs to notice.
+        drain_timeout: Seconds in which it finishes what is in flight.
+        start_timeout: Seconds until it must be SERVING.
+        backoff_first, backoff_most: Seconds before a server that died is started again, doubled with each death.
+    """
+
+    command: tuple[str, ...] = ("intently-server",)
+    flags: tuple[str, ...] = ()
+    max_wait: Seconds = 0.8
+    max_concurrent_streams: int = Field(1000, gt=0)
+    drain_delay: Seconds = 2.0
+    drain_timeout: Seconds = 30.0
+    start_timeout: Seconds = 600.0
+    backoff_first: Seconds = 0.5
+    backoff_most: Seconds = 30.0
