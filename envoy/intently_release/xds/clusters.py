@@ -1,0 +1,122 @@
+"""Clusters: each color's servers, and one cluster for each color that falls back to the other.
+
+Weighted clusters never fall back by themselves. So a route's weights are over `blue-first` and `green-first`, which are
+aggregates: a retry of a call that one color could not answer goes to the other (see `routes`).
+"""
+
+import ipaddress
+
+from intently_release.colors import Color
+from intently_release.config import ReleaseConfig, host_of
+from intently_release.config.traffic import Health
+from intently_release.xds.names import INTENT_SERVICE, cluster_of, first
+from intently_release.xds.typed import CLUSTER_TYPE, Json, extension, seconds, socket_address, typed
+
+_CONNECT_TIMEOUT_S = 0.5
+_MAX_CONNECTIONS = 10_000
+_MIN_RETRIES = 200  # at once, however few calls there are
+_KEEPALIVE = {"interval": "2s", "timeout": "1s"}  # what a server that hangs is noticed by, on streams that are open
+
+
+def clusters(config: ReleaseConfig) -> list[Json]:
+    """All clusters, in the order in which they are added."""
+    return [*(_servers(config, color) for color in Color), *(_with_fallback(config, color) for color in Color)]
+
+
+def _servers(config: ReleaseConfig, color: Color) -> Json:
+    health = config.traffic.health
+    return typed(
+        CLUSTER_TYPE,
+        name=cluster_of(color),
+        connect_timeout=seconds(_CONNECT_TIMEOUT_S),
+        lb_policy="LEAST_REQUEST",
+        # With a panic threshold, calls would go to servers that are known to be ill rather than to the other color.
+        common_lb_config={"healthy_panic_threshold": {"value": 0}},
+        health_checks=[_health_check(health)],
+        outlier_detection=_outlier_detection(health),
+        circuit_breakers=_breakers(config),
+        typed_extension_protocol_options=_http2(config),
+        **_discovery(config, color),
+    )
+
+
+def _discovery(config: ReleaseConfig, color: Color) -> Json:
+    servers = config.colors.of(color)
+    endpoints = [{"endpoint": {"address": socket_address(address)}} for address in servers.endpoints]
+    assignment = {"cluster_name": cluster_of(color), "endpoints": [{"lb_endpoints": endpoints}]}
+    named = any(not _is_ip(host_of(address)) for address in servers.endpoints)
+    if named or servers.discovery == "dns":
+        return {"type": "STRICT_DNS", "dns_lookup_family": "ALL", "load_assignment": assignment}
+    return {"type": "STATIC", "load_assignment": assignment}
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _health_check(health: Health) -> Json:
+    return {
+        "interval": seconds(health.interval),
+        "no_traffic_interval": seconds(health.interval),
+        "timeout": seconds(health.timeout),
+        "unhealthy_threshold": health.unhealthy_threshold,
+        "healthy_threshold": health.healthy_threshold,
+        "grpc_health_check": {"service_name": INTENT_SERVICE},
+    }
+
+
+def _outlier_detection(health: Health) -> Json:
+    return {
+        "consecutive_gateway_failure": health.consecutive_gateway_failures,
+        "enforcing_consecutive_gateway_failure": 100,
+        "consecutive_5xx": health.consecutive_5xx,
+        "consecutive_local_origin_failure": health.consecutive_local_origin_failures,
+        "split_external_local_origin_errors": True,
+        "interval": seconds(health.interval),
+        "base_ejection_time": seconds(health.base_ejection_time),
+        "max_ejection_time": seconds(health.max_ejection_time),
+        "max_ejection_percent": 100,
+        "enforcing_success_rate": 0,
+        # Otherwise a server that answers health checks and fails calls comes back at once, again and again.
+        "successful_active_health_check_uneject_host": False,
+    }
+
+
+def _breakers(config: ReleaseConfig) -> Json:
+    most = config.traffic.max_requests
+    budget = {"budget_percent": {"value": 100}, "min_retry_concurrency": _MIN_RETRIES}
+    threshold = {
+        "max_connections": _MAX_CONNECTIONS,
+        "max_pending_requests": most,
+        "max_requests": most,
+        "retry_budget": budget,
+    }
+    return {"thresholds": [threshold]}
+
+
+def _http2(config: ReleaseConfig) -> Json:
+    name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    options = {
+        "max_concurrent_streams": config.traffic.max_concurrent_streams,
+        "connection_keepalive": _KEEPALIVE,
+    }
+    return {name: typed(name, explicit_http_config={"http2_protocol_options": options})}
+
+
+def _with_fallback(config: ReleaseConfig, color: Color) -> Json:
+    return typed(
+        CLUSTER_TYPE,
+        name=first(color),
+        connect_timeout=seconds(_CONNECT_TIMEOUT_S),
+        lb_policy="CLUSTER_PROVIDED",
+        circuit_breakers=_breakers(config),
+        cluster_type=extension(
+            "envoy.clusters.aggregate",
+            "envoy.extensions.clusters.aggregate.v3.ClusterConfig",
+            clusters=[cluster_of(color), cluster_of(color.other)],
+        ),
+    )

@@ -1,0 +1,128 @@
+"""Routes: by pin, then by revision, then by the weights of the release. Nothing else changes during one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from intently_release.colors import Color, Weights
+from intently_release.config import ReleaseConfig, Traffic
+from intently_release.xds.names import (
+    HEALTH_SERVICE,
+    INTENT_SERVICE,
+    MODEL_SERVICE,
+    PIN_HEADER,
+    REFLECTION_SERVICES,
+    REVISION_HEADER,
+    ROUTES,
+    cluster_of,
+    first,
+)
+from intently_release.xds.typed import ROUTES_TYPE, Json, extension, seconds, typed
+
+_NOBODY_ANSWERED = "connect-failure,refused-stream,reset,unavailable"  # safe: no method has side effects
+_BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.1s"}
+_UNBOUNDED = "0s"
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a route leads.
+
+    Attributes:
+        name: Begins the names of its routes.
+        action: The cluster or the weighted clusters.
+        header: Name and value that a call must have; None for any call.
+        falls_back: Whether a retry goes to the other color.
+    """
+
+    name: str
+    action: Json
+    header: tuple[str, str] | None = None
+    falls_back: bool = False
+
+
+def routes(
+    config: ReleaseConfig, weights: Weights, revisions: Mapping[Color, str], mirror_to: Color | None
+) -> list[Json]:
+    """The RouteConfiguration, alone in a list."""
+    targets = [*map(_pinned, Color), *_by_revision(revisions), _by_weight(config, weights)]
+    host = {
+        "name": "all",
+        "domains": ["*"],
+        "routes": [route for target in targets for route in _methods(config.traffic, target, mirror_to)],
+    }
+    # Envoy takes routes to clusters that it does not know unless it is told to look.
+    return [typed(ROUTES_TYPE, name=ROUTES, validate_clusters=True, virtual_hosts=[host])]
+
+
+def _pinned(color: Color) -> _Target:
+    return _Target(f"pin-{color}", {"cluster": cluster_of(color)}, (PIN_HEADER, color.value))
+
+
+def _by_revision(revisions: Mapping[Color, str]) -> list[_Target]:
+    """None for a revision that both colors serve: its callers follow the weights like all others."""
+    if len(set(revisions.values())) < len(revisions):
+        return []
+    return [
+        _Target(f"revision-{color}", {"cluster": cluster_of(color)}, (REVISION_HEADER, revisions[color]))
+        for color in Color
+        if revisions.get(color)
+    ]
+
+
+def _by_weight(config: ReleaseConfig, weights: Weights) -> _Target:
+    clusters = [{"name": first(color), "weight": weights[color]} for color in Color]
+    action: Json = {"weighted_clusters": {"clusters": clusters}}
+    if config.traffic.sticky_header:
+        action["weighted_clusters"]["use_hash_policy"] = True
+        action["hash_policy"] = [{"header": {"header_name": config.traffic.sticky_header}}]
+    return _Target("weighted", action, falls_back=True)
+
+
+def _methods(traffic: Traffic, target: _Target, mirror_to: Color | None) -> list[Json]:
+    """One route for each method, by its exact path; whole services where all methods are alike."""
+    classify: Json = {"timeout": seconds(traffic.timeout)}
+    if target.header is None and mirror_to is not None and traffic.mirror_percent:
+        classify["request_mirror_policies"] = [_mirror(mirror_to, traffic.mirror_percent)]
+    one_try = seconds(traffic.per_try_timeout)
+    unary, stream = {"timeout": seconds(traffic.timeout)}, {"timeout": _UNBOUNDED}
+    return [
+        _route(traffic, target, {"path": f"/{INTENT_SERVICE}/Classify"}, classify, one_try),
+        _route(traffic, target, {"path": f"/{INTENT_SERVICE}/ClassifyStream"}, stream),
+        _route(
+            traffic,
+            target,
+            {"path": f"/{INTENT_SERVICE}/BatchClassify"},
+            {"timeout": seconds(traffic.batch_timeout)},
+        ),
+        _route(traffic, target, {"prefix": f"/{MODEL_SERVICE}/"}, unary, one_try),
+        _route(traffic, target, {"path": f"/{HEALTH_SERVICE}/Check"}, unary, one_try),
+        _route(traffic, target, {"path": f"/{HEALTH_SERVICE}/Watch"}, stream),
+        *(_route(traffic, target, {"prefix": f"/{service}/"}, stream) for service in REFLECTION_SERVICES),
+    ]
+
+
+def _route(traffic: Traffic, target: _Target, match: Json, action: Json, one_try: str | None = None) -> Json:
+    path = next(iter(match.values()))
+    if target.header is not None:
+        name, value = target.header
+        match = {**match, "headers": [{"name": name, "string_match": {"exact": value}}]}
+    retry = _retry(traffic, target, one_try)
+    return {"name": f"{target.name}{path}", "match": match, "route": {**target.action, **action, **retry}}
+
+
+def _retry(traffic: Traffic, target: _Target, one_try: str | None) -> Json:
+    policy: Json = {"retry_on": _NOBODY_ANSWERED, "num_retries": traffic.retries, "retry_back_off": _BACK_OFF}
+    if one_try is not None:
+        policy["per_try_timeout"] = one_try
+    if target.falls_back:
+        policy["retry_priority"] = extension(
+            "envoy.retry_priorities.previous_priorities",
+            "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+            update_frequency=1,
+        )
+    return {"retry_policy": policy}
+
+
+def _mirror(color: Color, percent: int) -> Json:
+    share = {"default_value": {"numerator": percent, "denominator": "HUNDRED"}}
+    return {"cluster": cluster_of(color), "runtime_fraction": share}
