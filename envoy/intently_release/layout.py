@@ -27,6 +27,11 @@ class Layout:
         return self.run_dir / "admin.sock"
 
     @property
+    def calls_socket(self) -> Path:
+        """A listener of the operator's own, with the routes of the public one: for golden requests."""
+        return self.run_dir / "calls.sock"
+
+    @property
     def state(self) -> Path:
         """What is wanted."""
         return self.run_dir / "state.json"
@@ -35,6 +40,11 @@ class Layout:
     def lock(self) -> Path:
         """Held by the command that changes it."""
         return self.run_dir / "state.lock"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        """Held by the supervisor."""
+        return self.run_dir / "supervisor.lock"
 
     @property
     def observed(self) -> Path:
