@@ -1,5 +1,8 @@
 """The gRPC server: its services, its limits, its port."""
 
+import errno
+import socket
+
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -24,7 +27,7 @@ class AddressError(Exception):
 
 
 def listen(parts: Parts, security: Security) -> tuple[grpc.aio.Server, str]:
-    """Binds the port; returns the server, not yet started, and the address with the port that it really has.
+    """Binds the port, or unix socket; returns the server, not yet started, and the address with the port that it has.
 
     Raises:
         AddressError: if the address cannot be listened on.
@@ -33,17 +36,32 @@ def listen(parts: Parts, security: Security) -> tuple[grpc.aio.Server, str]:
     interceptors = [*security.interceptors(observer), Decoding()]
     server = grpc.aio.server(interceptors=interceptors, options=_channel_options(settings))
     _add_services(server, parts, Handlers(parts.lifecycle, observer, settings.max_priority))
-    credentials = security.credentials()
-    try:
-        if credentials is None:
-            port = server.add_insecure_port(settings.address)
-        else:
-            port = server.add_secure_port(settings.address, credentials)
-    except RuntimeError:
-        port = 0
+    port = 0 if _is_served(settings) else _bind(server, settings.address, security.credentials())
     if port == 0:
         raise AddressError(f"cannot listen on {settings.address}: is it taken, or no address of this host?")
-    return server, f"{settings.address.rpartition(':')[0]}:{port}"
+    return server, settings.address if settings.on_unix_socket else f"{settings.address.rpartition(':')[0]}:{port}"
+
+
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    """The port; 1 for a unix socket, and 0 if the address cannot be listened on."""
+    try:
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
+    except RuntimeError:
+        return 0
+
+
+def _is_served(settings: Settings) -> bool:
+    """Whether a server listens on this unix socket. gRPC would take its path from it without a word."""
+    if not settings.address.startswith("unix:"):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            return probe.connect_ex(settings.address.removeprefix("unix:").removeprefix("//")) in {0, errno.EAGAIN}
+        except OSError:  # no path of a socket: gRPC will not listen there either
+            return False
 
 
 def _add_services(server: grpc.aio.Server, parts: Parts, handlers: Handlers) -> None:

@@ -29,7 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `intently bench` to a parser."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--address", default=DEFAULT_ADDRESS, help="HOST:PORT of the server (default: %(default)s)")
+    parser.add_argument(
+        "--address", default=DEFAULT_ADDRESS, help="HOST:PORT of the server, or unix:PATH (default: %(default)s)"
+    )
     _add_security(parser.add_argument_group("security"))
     _add_load(parser.add_argument_group("load"))
     _add_work(parser.add_argument_group("what is sent"))

@@ -15,7 +15,9 @@ TOKEN_FILE_VARIABLE = "INTENTLY_TOKEN_FILE"  # noqa: S105  # the name of a varia
 def connection_options() -> argparse.ArgumentParser:
     """A parent of the commands' parsers."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--address", default=DEFAULT_ADDRESS, help="HOST:PORT of the server (default: %(default)s)")
+    common.add_argument(
+        "--address", default=DEFAULT_ADDRESS, help="HOST:PORT of the server, or unix:PATH (default: %(default)s)"
+    )
     common.add_argument(
         "--timeout",
         type=float,

@@ -75,7 +75,7 @@ def read_security(settings: Settings) -> Security:
 
 
 def _check_exposure(settings: Settings) -> None:
-    if settings.tls_certificate or _is_loopback(settings.address):
+    if settings.tls_certificate or settings.on_unix_socket or _is_loopback(settings.address):
         return
     if settings.token_file and not settings.allow_plaintext_tokens:
         raise SecurityProblem(

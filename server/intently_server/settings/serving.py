@@ -12,7 +12,10 @@ class ServingSettings(BaseModel):
     bundle: Annotated[Path, Field(description="Folder of the bundle to serve.")]
     address: Annotated[
         str,
-        Field(description="HOST:PORT to listen on; port 0 takes a free one. Loopback unless told otherwise."),
+        Field(
+            description="HOST:PORT to listen on; port 0 takes a free one. Loopback unless told otherwise. Or "
+            "unix:PATH, for those who may write to that socket."
+        ),
     ] = "127.0.0.1:50051"
     model_label: Annotated[
         list[str], Field(description="A label by which callers may select this model, such as stable; may be repeated.")
@@ -21,3 +24,8 @@ class ServingSettings(BaseModel):
         Path | None, Field(description='JSON file {"address", "admin", "pid"} to write once the server is SERVING.')
     ] = None
     reflection: Annotated[bool, Field(description="Serve gRPC reflection.")] = True
+
+    @property
+    def on_unix_socket(self) -> bool:
+        """Whether the address is that of a unix socket, which this machine alone reaches, and which has no port."""
+        return self.address.startswith(("unix:", "unix-abstract:"))

@@ -23,7 +23,7 @@ class Tracing:
     Args:
         tracer: Makes each span, unless the caller has decided against it.
         model: What is served.
-        address: HOST:PORT that the server listens on.
+        address: HOST:PORT that the server listens on, or unix:PATH.
         sample_ratio: Share of the calls that are traced, of those whose caller has not decided it.
         record_utterances: Whether spans have what users say.
         clock: Monotonic seconds, in which stages are told.
@@ -46,10 +46,7 @@ class Tracing:
         self._clock = clock
         self._now_ns = now_ns
         self._propagator = TraceContextTextMapPropagator()
-        host, _, port = address.rpartition(":")
-        self._server: dict[str, str | int] = {"server.address": host.strip("[]")}
-        if int(port):
-            self._server["server.port"] = int(port)
+        self._server = _own(address)
         self._shared = Shared(
             tracer=tracer,
             utterance=f"{OPERATION} {model.name}",
@@ -91,6 +88,14 @@ class Tracing:
         headers = {key: value for key, value in metadata if key in _TRACE_HEADERS}
         context = self._propagator.extract(headers, Context())
         return context if get_current_span(context).get_span_context().is_valid else None
+
+
+def _own(address: str) -> dict[str, str | int]:
+    """The server's end of its connections."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return {"server.address": address.removeprefix("unix:")}
+    return {"server.address": host.strip("[]"), **({"server.port": int(port)} if int(port) else {})}
 
 
 def _peer(connection: str) -> dict[str, str | int]:

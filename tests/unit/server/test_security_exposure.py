@@ -12,7 +12,7 @@ from intently_server.settings import Settings
 from support.certificates import ServerFiles, issue, replace
 
 OPEN = ("0.0.0.0:1", "[::]:1", "192.0.2.1:1", "server.example.org:1", "*:1")
-LOOPBACK = ("127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "localhost:1")
+LOCAL = ("127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "localhost:1", "unix:/run/a.sock", "unix-abstract:a")
 
 
 @pytest.fixture
@@ -43,8 +43,10 @@ def test_an_open_port_without_tls_is_warned_of(address: str, caplog: pytest.LogC
     assert "--tls-certificate" in warning
 
 
-@pytest.mark.parametrize("address", LOOPBACK)
-def test_loopback_is_nobody_s_business(address: str, token_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("address", LOCAL)
+def test_what_this_machine_alone_reaches_is_nobody_s_business(
+    address: str, token_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     read_security(Settings(bundle=Path("b"), address=address, token_file=token_file))
 
     assert warnings(caplog) == []

@@ -26,14 +26,14 @@ EPOCH_NS = 1_700_000_000 * 10**9  # when the clock said 0
 class Traced:
     """A tracer whose spans are kept."""
 
-    def __init__(self, bundle: Bundle, sample_ratio: float = 1.0) -> None:
+    def __init__(self, bundle: Bundle, sample_ratio: float = 1.0, address: str = "127.0.0.1:4711") -> None:
         self._exporter = InMemorySpanExporter()
         provider = TracerProvider(ParentBased(ALWAYS_ON), shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.tracing = Tracing(
             provider.get_tracer("test"),
             bundle.model,
-            "127.0.0.1:4711",
+            address,
             sample_ratio=sample_ratio,
             record_utterances=False,
             clock=lambda: 10.0,
@@ -129,7 +129,7 @@ def test_wrong_fields_are_named(traced: Traced) -> None:
         ("ipv4:10.1.2.3:5", ("10.1.2.3", 5)),
         ("ipv6:[::1]:5", ("::1", 5)),
         ("ipv6:%5B::1%5D:5", ("::1", 5)),
-        ("unix:/tmp/socket", (None, None)),
+        ("unix:", (None, None)),  # what gRPC calls all peers of a unix socket
         ("", (None, None)),
     ],
 )
@@ -141,6 +141,23 @@ def test_the_callers_end_of_the_connection(
     attributes = told(traced.spans()[METHOD])
     assert (attributes.get("network.peer.address"), attributes.get("network.peer.port")) == peer
     assert (attributes["server.address"], attributes["server.port"]) == ("127.0.0.1", 4711)
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("[::1]:5", ("::1", 5)),
+        ("localhost:0", ("localhost", None)),
+        ("unix:/run/a.sock", ("/run/a.sock", None)),
+        ("unix-abstract:a", ("unix-abstract:a", None)),
+    ],
+)
+def test_the_server_s_end_of_the_connection(bundle: Bundle, address: str, own: tuple[str, int | None]) -> None:
+    traced = Traced(bundle, address=address)
+    traced.call().ended("OK", "", None, 11.0)
+
+    attributes = told(traced.spans()[METHOD])
+    assert (attributes["server.address"], attributes.get("server.port")) == own
 
 
 def test_the_share_that_is_sampled(bundle: Bundle) -> None:
