@@ -1,8 +1,9 @@
 """A server in a process of its own with an engine in memory, which tells how it is inside when it is asked.
 
-    python -m support.in_memory_process --probe PORTFILE --step-ms 20 --batch 8 --bundle BUNDLE ...
+    python -m support.in_memory_process [--probe PORTFILE] --step-ms 20 --batch 8 --bundle BUNDLE ...
 
-All other flags are the server's own. A connection to the probe's port gets a line of JSON and is closed.
+With --fault KIND[:SHARE] --faulty-bundle NAME its engine is ill where the bundle's folder has that name. All other flags
+are the server's own. A connection to the probe's port gets a line of JSON and is closed.
 """
 
 import argparse
@@ -16,27 +17,42 @@ from pathlib import Path
 
 import uvloop
 
-from intently_server.app import serve
+from intently_server.app import EngineFactory, serve
 from intently_server.engine.base import EngineLoad
 from intently_server.logs import configure_logs
 from intently_server.settings import Settings, read_settings
+from support.faulty_engine import Fault, FaultyEngineFactory
 from support.paced_engine import Pace, PacedEngine, PacedEngineFactory
 
 
 def main() -> int:
     """Serves until it is told to stop; returns the exit code."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--probe", type=Path, required=True)
+    parser.add_argument("--probe", type=Path)
     parser.add_argument("--step-ms", type=float, default=20.0)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--fault", type=Fault.of)
+    parser.add_argument("--faulty-bundle", default="")
     options, flags = parser.parse_known_args()
     settings = read_settings(flags)
     configure_logs(settings.log_level, settings.log_format)
     factory = PacedEngineFactory(Pace(options.step_ms / 1e3, options.batch))
-    return uvloop.run(_serve(settings, factory, options.probe.write_text))
+    start_engine: EngineFactory = factory
+    if options.fault is not None:
+        start_engine = FaultyEngineFactory(factory, options.faulty_bundle, options.fault)
+    tell_port = None if options.probe is None else options.probe.write_text
+    return uvloop.run(_serve(settings, factory, start_engine, tell_port))
 
 
-async def _serve(settings: Settings, factory: PacedEngineFactory, tell_port: Callable[[str], object]) -> int:
+async def _serve(
+    settings: Settings,
+    factory: PacedEngineFactory,
+    start_engine: EngineFactory,
+    tell_port: Callable[[str], object] | None,
+) -> int:
+    if tell_port is None:
+        return await serve(settings, start_engine)
+
     async def tell(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(json.dumps(_state(factory.engine)).encode() + b"\n")
         await writer.drain()
@@ -44,7 +60,7 @@ async def _serve(settings: Settings, factory: PacedEngineFactory, tell_port: Cal
 
     async with await asyncio.start_server(tell, "127.0.0.1", 0) as probe:
         tell_port(str(probe.sockets[0].getsockname()[1]))
-        return await serve(settings, factory)
+        return await serve(settings, start_engine)
 
 
 def _state(engine: PacedEngine | None) -> dict[str, int]:

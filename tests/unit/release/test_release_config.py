@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from intently_release.colors import Color, all_to, split
 from intently_release.config import ReleaseConfig, read_config
 from intently_release.errors import ConfigProblem
+from support.paths import ROOT
 
 
 def read(folder: Path, text: str) -> ReleaseConfig:
@@ -101,3 +103,15 @@ def test_all_can_go_to_one_color() -> None:
     assert all_to(Color.GREEN) == {Color.GREEN: 100, Color.BLUE: 0}
     assert Color.GREEN.other is Color.BLUE
     assert Color.BLUE.other is Color.GREEN
+
+
+def test_the_file_that_shows_every_knob_has_all_of_them_at_their_defaults() -> None:
+    path = ROOT / "envoy" / "release.yaml"
+
+    assert read_config(path) == ReleaseConfig()
+    assert _names(yaml.safe_load(path.read_text())) == _names(ReleaseConfig().model_dump(mode="json"))
+
+
+def _names(value: object) -> object:
+    """The keys of a document, without its values."""
+    return {key: _names(each) for key, each in value.items()} if isinstance(value, dict) else None
