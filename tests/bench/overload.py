@@ -143,8 +143,8 @@ def _set_apart(server: ServerProcess, core: int) -> None:
     """Gives the engine's processes this core, and the server and this generator the others."""
     others = os.sched_getaffinity(0) - {core}
     os.sched_setaffinity(0, others)
-    for process, cores in [(server.process, others), *((each, {core}) for each in server.descendants())]:
-        for thread in psutil.Process(process.pid).threads():
+    for pid, cores in [(server.process.pid, others), *((each.pid, {core}) for each in server.descendants())]:
+        for thread in psutil.Process(pid).threads():
             os.sched_setaffinity(thread.id, cores)
 
 
