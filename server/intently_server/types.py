@@ -86,13 +86,13 @@ class Caller:
     """Who asks, and until when.
 
     Attributes:
-        connection: Names the connection; requests of one connection share its part of the server.
+        flow: Names the flow, such as a connection: its requests share one part of the server.
         priority: What the caller claims, within what the operator allows.
         deadline: When the caller gives up, in seconds of the server's monotonic clock; None for never.
         patient: Whether the request may wait as long as its deadline allows, as those of a batch may.
     """
 
-    connection: str = ""
+    flow: str = ""
     priority: Priority = Priority.NORMAL
     deadline: float | None = None
     patient: bool = False

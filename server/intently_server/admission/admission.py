@@ -93,9 +93,7 @@ class Admission:
             if not self._push_out(place, cost):
                 raise self._overloaded(f"{self._bounds.max_queued_tokens} tokens wait, as many as this server takes")
         place.started = asyncio.get_running_loop().create_future()
-        place.entry = self._queue.push(
-            place.connection, place.of_class, place.weight, cost, place, stages.place_in_queue
-        )
+        place.entry = self._queue.push(place.flow, place.of_class, place.weight, cost, place, stages.place_in_queue)
         stages.place_in_queue = place.entry.order
         self._start_those_next()  # a push-out may have made room
         try:
@@ -152,7 +150,7 @@ class Admission:
         if not rate or not self._in_flight:
             return 0.0
         return (
-            self._running_cost + self._queue.ahead(place.connection, place.of_class, place.weight, self._mean_cost)
+            self._running_cost + self._queue.ahead(place.flow, place.of_class, place.weight, self._mean_cost)
         ) / rate
 
     def _refuse_the_late(self, place: "Place") -> None:
@@ -178,8 +176,8 @@ class Admission:
         if latest is None:
             return False
         victim = latest.item
-        heavier = latest.connection.load > self._queue.load(newcomer.connection, newcomer.weight, cost)
-        if victim.connection == newcomer.connection or not heavier:
+        heavier = latest.flow.load > self._queue.load(newcomer.flow, newcomer.weight, cost)
+        if victim.flow == newcomer.flow or not heavier:
             return False
         self._queue.withdraw(latest)
         if victim.started is not None and not victim.started.done():
@@ -220,13 +218,13 @@ class Place:
     begun: float = 0.0
 
     @property
-    def connection(self) -> str:
-        """Names the connection that the request shares a part of the server with."""
-        return self.caller.connection
+    def flow(self) -> str:
+        """Names the flow that the request shares a part of the server with."""
+        return self.caller.flow
 
     @property
     def of_class(self) -> tuple[Priority, bool]:
-        """Names the class of the connection's requests that it belongs to."""
+        """Names the class of the flow's requests that it belongs to."""
         return (self.caller.priority, self.caller.patient)
 
     @property

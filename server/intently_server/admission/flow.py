@@ -1,4 +1,4 @@
-"""What one connection has waiting, in classes that share its turns by their weights."""
+"""What one flow has waiting, in classes that share its turns by their weights."""
 
 from collections import deque
 from collections.abc import Hashable
@@ -14,12 +14,10 @@ class Entry(Generic[T]):
         order: Entries of a class leave in this order.
     """
 
-    __slots__ = ("connection", "cost", "item", "of_class", "order", "waiting")
+    __slots__ = ("cost", "flow", "item", "of_class", "order", "waiting")
 
-    def __init__(
-        self, connection: "Connection[T]", of_class: "WaitingClass[T]", cost: float, item: T, order: int
-    ) -> None:
-        self.connection = connection
+    def __init__(self, flow: "Flow[T]", of_class: "WaitingClass[T]", cost: float, item: T, order: int) -> None:
+        self.flow = flow
         self.of_class = of_class
         self.cost = cost
         self.item = item
@@ -39,11 +37,11 @@ class WaitingClass(Generic[T]):
         self.entries: deque[Entry[T]] = deque()
 
 
-class Connection(Generic[T]):
-    """The classes of one connection.
+class Flow(Generic[T]):
+    """The classes of one flow.
 
     Attributes:
-        finish: Virtual time, among connections, at which what it was served is done.
+        finish: Virtual time, among flows, at which what it was served is done.
         tag: At which its next entry starts.
         turn: Names its place in the heap of turns; None while nothing waits.
         weight: That of the heaviest class that waits; 0 if none does.
@@ -112,7 +110,7 @@ class Connection(Generic[T]):
             self.cost = 0.0
 
     def ahead(self, name: Hashable, weight: float, cost: float) -> float:
-        """What of this connection is served, at most, until an entry of that class and cost, pushed now, has been."""
+        """What of this flow is served, at most, until an entry of that class and cost, pushed now, has been."""
         of_class = self._classes.get(name)
         own = cost + (of_class.cost if of_class else 0.0)
         others = sum(each.weight for each in self._classes.values() if each.entries and each is not of_class)

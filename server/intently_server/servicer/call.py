@@ -43,7 +43,7 @@ def caller_of(context: Context, metadata: Metadata, now: float, max_priority: Pr
     """
     remaining = context.time_remaining()
     return Caller(
-        connection=context.peer(),
+        flow=context.peer(),
         priority=_priority(metadata, max_priority),
         deadline=None if remaining is None else now + float(remaining),
     )

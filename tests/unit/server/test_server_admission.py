@@ -113,7 +113,7 @@ async def test_the_engine_is_given_no_more_than_its_bound_and_the_rest_in_order(
     assert (desk.admission.load().running, desk.admission.load().in_flight) == (0, 0)
 
 
-async def test_a_connection_with_much_in_flight_does_not_hold_up_another() -> None:
+async def test_a_flow_with_much_in_flight_does_not_hold_up_another() -> None:
     desk = Desk(Bounds(1000, max_running=1))
     await desk.start(200, "greedy", Caller("1"))
     await desk.start(5, "modest", Caller("2"))
@@ -137,13 +137,13 @@ async def test_priorities_get_shares_and_none_is_starved() -> None:
 
 
 async def test_a_flood_that_gives_up_again_and_again_starves_nobody() -> None:
-    """All ask more than there is, and give up after a while: shares stay as the weights, and connections as one."""
+    """All ask more than there is, and give up after a while: shares stay as the weights, and flows as one."""
     desk = Desk(Bounds(10_000, max_running=1))
     asking = [Caller("1", Priority.HIGH), Caller("1", Priority.LOW), Caller("2", Priority.NORMAL)]
     answered: Counter[str] = Counter()
     await desk.start(1, "first")
     for _ in range(40):
-        waiting = [await desk.start(10, f"{caller.connection} {caller.priority}", caller) for caller in asking]
+        waiting = [await desk.start(10, f"{caller.flow} {caller.priority}", caller) for caller in asking]
         answered.update([await desk.let_go() for _ in range(12)])
         for task in itertools.chain.from_iterable(waiting):
             task.cancel()
@@ -253,7 +253,7 @@ async def test_a_deadline_under_the_expected_wait_is_refused_at_once() -> None:
     assert failures(await desk.start(1, caller=Caller(deadline=now + 2.0))) == []
 
 
-async def test_another_connection_s_wait_is_its_own() -> None:
+async def test_another_flow_s_wait_is_its_own() -> None:
     desk = Desk(Bounds(1000, max_running=1, max_wait_s=10.0))
     await desk.learn_rate(per_s=50)
     await desk.start(50, caller=Caller("1"))  # a second's work

@@ -56,7 +56,7 @@ def test_who_gives_up_while_waiting_is_charged_nothing() -> None:
     assert abs(first["impatient"] - 30) <= 1
 
 
-def test_a_connection_gains_nothing_by_having_many_classes() -> None:
+def test_a_flow_gains_nothing_by_having_many_classes() -> None:
     queue: FairQueue[str] = FairQueue()
     for _ in range(300):
         for name, weight in (("high", 4.0), ("normal", 2.0), ("low", 1.0)):
@@ -87,10 +87,10 @@ def test_the_heaviest_is_the_one_with_most_waiting_for_its_weight(steps: list[tu
             queue.pop()
         elif action == 2:
             queue.withdraw(entries[number // 2])
-        loads = [entry.connection.load for entry in entries if entry.waiting]
+        loads = [entry.flow.load for entry in entries if entry.waiting]
         latest = queue.latest_of_heaviest()
         assert (latest is None) == (loads == [])
-        assert latest is None or abs(latest.connection.load - max(loads)) < 1e-6
+        assert latest is None or abs(latest.flow.load - max(loads)) < 1e-6
 
 
 def test_a_flow_that_was_idle_has_saved_nothing_up() -> None:
