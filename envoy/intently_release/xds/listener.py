@@ -3,10 +3,13 @@
 from intently_release.config import ReleaseConfig
 from intently_release.layout import Layout
 from intently_release.xds.names import LISTENER, ROUTES, STAT_PREFIX
+from intently_release.xds.rest import cors, grpc_web, transcoder
 from intently_release.xds.sources import watched
+from intently_release.xds.tls import transport_socket
 from intently_release.xds.typed import LISTENER_TYPE, Json, extension, socket_address, typed
 
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+HEALTH_PATH = "/healthz"
 _HEADERS_WITHIN = "10s"  # of a request; a caller that dawdles over them holds a connection for nothing
 
 
@@ -14,6 +17,8 @@ def listeners(config: ReleaseConfig, layout: Layout) -> list[Json]:
     """The Listener, alone in a list. A change of it cuts the streams that are open."""
     manager = extension("envoy.filters.network.http_connection_manager", _MANAGER, **_connections(config, layout))
     chain: Json = {"filters": [manager]}
+    if config.listener.tls is not None:
+        chain["transport_socket"] = transport_socket(config.listener.tls, layout)
     return [
         typed(
             LISTENER_TYPE,
@@ -33,20 +38,41 @@ def _connections(config: ReleaseConfig, layout: Layout) -> Json:
         "request_headers_timeout": _HEADERS_WITHIN,
         "stream_idle_timeout": "0s",  # a stream may be silent for as long as its caller likes
         "http2_protocol_options": {"max_concurrent_streams": config.listener.max_concurrent_streams},
-        "http_filters": [
-            _grpc_stats(),
-            extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router"),
-        ],
+        "http_filters": _filters(config),
         "rds": {"route_config_name": ROUTES, "config_source": watched(layout, "rds")},
     }
 
 
+def _filters(config: ReleaseConfig) -> list[Json]:
+    """What a call goes through, in this order; statistics count what REST and gRPC-Web were made into."""
+    router = extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router")
+    listener = config.listener
+    return [
+        _healthz(),
+        *([cors()] if listener.cors_origins else []),
+        *([grpc_web()] if listener.grpc_web else []),
+        *([transcoder()] if listener.rest else []),
+        _grpc_stats(),
+        router,
+    ]
+
+
+def _healthz() -> Json:
+    """Answers 200 while Envoy takes calls; it says nothing of the servers."""
+    return extension(
+        "envoy.filters.http.health_check",
+        "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+        pass_through_mode=False,
+        headers=[{"name": ":path", "string_match": {"exact": HEALTH_PATH}}],
+    )
+
+
 def _grpc_stats() -> Json:
+    """Counts by method. A caller cannot invent any: what no route knows has no cluster to be counted on."""
     return extension(
         "envoy.filters.http.grpc_stats",
         "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
         stats_for_all_methods=True,
         replace_dots_in_grpc_service_name=True,
         enable_upstream_stats=True,
-        emit_filter_state=False,
     )

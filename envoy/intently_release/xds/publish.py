@@ -9,7 +9,9 @@ from typing import Any
 import psutil
 
 from intently_release.layout import Layout
+from intently_release.xds.checks import check
 from intently_release.xds.snapshot import Snapshot
+from intently_release.xds.validate import validate
 
 _PARTIAL = "partial"  # a folder beside the watched ones, so that they hold one file each and nothing else
 
@@ -21,6 +23,8 @@ def publish(snapshot: Snapshot, layout: Layout) -> None:
         RenderProblem: if Envoy may not be given it; nothing has been written then.
         ProxyProblem: if there is no Envoy to ask.
     """
+    check(snapshot)
+    validate(snapshot, _partial_folder(layout))
     for kind, document in snapshot.secrets.items():
         _replace(layout, layout.xds(kind), document)
     # What is referred to comes before what refers to it.
@@ -35,6 +39,7 @@ def publish_routes(snapshot: Snapshot, layout: Layout) -> str:
     Raises:
         RenderProblem: if Envoy may not be given them; nothing has been written then.
     """
+    check(snapshot)
     _replace(layout, layout.xds("rds"), snapshot.rds)
     return str(snapshot.rds["version_info"])
 

@@ -16,10 +16,12 @@ from intently_release.xds.names import (
     cluster_of,
     first,
 )
+from intently_release.xds.rest import CORS_FILTER, REST_PREFIX, cors_policy
 from intently_release.xds.typed import ROUTES_TYPE, Json, extension, seconds, typed
 
 _NOBODY_ANSWERED = "connect-failure,refused-stream,reset,unavailable"  # safe: no method has side effects
 _BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.1s"}
+_MODEL_METHODS = ("GetModel", "ListModels", "ListIntents")
 _UNBOUNDED = "0s"
 
 
@@ -45,13 +47,25 @@ def routes(
 ) -> list[Json]:
     """The RouteConfiguration, alone in a list."""
     targets = [*map(_pinned, Color), *_by_revision(revisions), _by_weight(config, weights)]
-    host = {
+    host: Json = {
         "name": "all",
         "domains": ["*"],
         "routes": [route for target in targets for route in _methods(config.traffic, target, mirror_to)],
     }
+    if config.listener.cors_origins:
+        host["typed_per_filter_config"] = {CORS_FILTER: cors_policy(config)}
+        if config.listener.rest:
+            host["routes"].append(_rest())
     # Envoy takes routes to clusters that it does not know unless it is told to look.
     return [typed(ROUTES_TYPE, name=ROUTES, validate_clusters=True, virtual_hosts=[host])]
+
+
+def _rest() -> Json:
+    """Gives REST its CORS policy, which hangs on a route; what the transcoder knows takes that of its gRPC method.
+
+    Nothing arrives there: the transcoder refuses what it does not know.
+    """
+    return {"name": "rest", "match": {"prefix": REST_PREFIX}, "route": {"cluster": cluster_of(Color.BLUE)}}
 
 
 def _pinned(color: Color) -> _Target:
@@ -79,33 +93,30 @@ def _by_weight(config: ReleaseConfig, weights: Weights) -> _Target:
 
 
 def _methods(traffic: Traffic, target: _Target, mirror_to: Color | None) -> list[Json]:
-    """One route for each method, by its exact path; whole services where all methods are alike."""
-    classify: Json = {"timeout": seconds(traffic.timeout)}
+    """One route for each method, by its exact path. A prefix would let callers invent methods, each with statistics."""
+    unary: Json = {"timeout": seconds(traffic.timeout)}
+    batch: Json = {"timeout": seconds(traffic.batch_timeout)}
+    stream: Json = {"timeout": _UNBOUNDED}
+    classify = dict(unary)
     if target.header is None and mirror_to is not None and traffic.mirror_percent:
         classify["request_mirror_policies"] = [_mirror(mirror_to, traffic.mirror_percent)]
     one_try = seconds(traffic.per_try_timeout)
-    unary, stream = {"timeout": seconds(traffic.timeout)}, {"timeout": _UNBOUNDED}
     return [
-        _route(traffic, target, {"path": f"/{INTENT_SERVICE}/Classify"}, classify, one_try),
-        _route(traffic, target, {"path": f"/{INTENT_SERVICE}/ClassifyStream"}, stream),
-        _route(
-            traffic,
-            target,
-            {"path": f"/{INTENT_SERVICE}/BatchClassify"},
-            {"timeout": seconds(traffic.batch_timeout)},
-        ),
-        _route(traffic, target, {"prefix": f"/{MODEL_SERVICE}/"}, unary, one_try),
-        _route(traffic, target, {"path": f"/{HEALTH_SERVICE}/Check"}, unary, one_try),
-        _route(traffic, target, {"path": f"/{HEALTH_SERVICE}/Watch"}, stream),
-        *(_route(traffic, target, {"prefix": f"/{service}/"}, stream) for service in REFLECTION_SERVICES),
+        _route(traffic, target, f"/{INTENT_SERVICE}/Classify", classify, one_try),
+        _route(traffic, target, f"/{INTENT_SERVICE}/ClassifyStream", stream),
+        _route(traffic, target, f"/{INTENT_SERVICE}/BatchClassify", batch),
+        *(_route(traffic, target, f"/{MODEL_SERVICE}/{method}", unary, one_try) for method in _MODEL_METHODS),
+        _route(traffic, target, f"/{HEALTH_SERVICE}/Check", unary, one_try),
+        _route(traffic, target, f"/{HEALTH_SERVICE}/Watch", stream),
+        *(_route(traffic, target, f"/{service}/ServerReflectionInfo", stream) for service in REFLECTION_SERVICES),
     ]
 
 
-def _route(traffic: Traffic, target: _Target, match: Json, action: Json, one_try: str | None = None) -> Json:
-    path = next(iter(match.values()))
+def _route(traffic: Traffic, target: _Target, path: str, action: Json, one_try: str | None = None) -> Json:
+    match: Json = {"path": path}
     if target.header is not None:
         name, value = target.header
-        match = {**match, "headers": [{"name": name, "string_match": {"exact": value}}]}
+        match["headers"] = [{"name": name, "string_match": {"exact": value}}]
     retry = _retry(traffic, target, one_try)
     return {"name": f"{target.name}{path}", "match": match, "route": {**target.action, **action, **retry}}
 

@@ -13,6 +13,7 @@ from intently_release.xds.bootstrap import bootstrap
 from intently_release.xds.clusters import clusters
 from intently_release.xds.listener import listeners
 from intently_release.xds.routes import routes
+from intently_release.xds.tls import secrets
 
 _VERSION_DIGITS = 16
 
@@ -38,7 +39,7 @@ def render(
     config: ReleaseConfig,
     layout: Layout,
     weights: Weights,
-    revisions: Mapping[Color, str] = {},  # noqa: B006  # never changed
+    revisions: Mapping[Color, str] = {},
     mirror_to: Color | None = None,
 ) -> Snapshot:
     """What Envoy must be told.
@@ -55,6 +56,7 @@ def render(
         lds=discovery(listeners(config, layout)),
         cds=discovery(clusters(config)),
         rds=discovery(routes(config, weights, revisions, mirror_to)),
+        secrets={kind: discovery([secret]) for kind, secret in secrets(config.listener.tls).items()},
     )
 
 
