@@ -86,7 +86,7 @@ class Caller:
     """Who asks, and until when.
 
     Attributes:
-        flow: Names the flow, such as a connection: its requests share one part of the server.
+        flow: Names the caller, or its connection where nobody knows the name; its requests share a part of the server.
         priority: What the caller claims, within what the operator allows.
         deadline: When the caller gives up, in seconds of the server's monotonic clock; None for never.
         patient: Whether the request may wait as long as its deadline allows, as those of a batch may.

@@ -26,29 +26,12 @@ from intently_server.security.tokens import reloading_tokens
 from support.certificates import KeyPair, ServerFiles, issue, issue_spiffe, replace, secure_channel
 from support.in_memory import StartInMemory
 from support.serving import Served
+from support.token_file import TokenFile
 from support.wire import metadata_of, reason_of, rich_status
 
 HELLO = pb.ClassifyRequest(text="hello")
 ALLOWED = "spiffe://example.org/caller"
 Metadata = tuple[tuple[str, str], ...]
-
-
-class TokenFile:
-    """A server's token file, and the tokens in it by name."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.tokens: dict[str, str] = {}
-
-    def write(self, *names: str) -> None:
-        """New tokens for these names, and no others."""
-        self.tokens = {name: secrets.token_hex(32) for name in names}
-        lines = (f"{name} {hashlib.sha256(token.encode()).hexdigest()}\n" for name, token in self.tokens.items())
-        replace(self.path, "".join(lines).encode())
-
-    def metadata(self, name: str) -> Metadata:
-        """What the owner of a token sends."""
-        return (("authorization", f"Bearer {self.tokens[name]}"),)
 
 
 @pytest.fixture

@@ -16,10 +16,16 @@ class StreamCaller:
     Args:
         intents: Opens it.
         timeout: Seconds until its deadline; None for none.
+        metadata: What is sent beside it.
     """
 
-    def __init__(self, intents: "IntentServiceAsyncStub", timeout: float | None = None) -> None:
-        self.call: Any = intents.ClassifyStream(timeout=timeout)
+    def __init__(
+        self,
+        intents: "IntentServiceAsyncStub",
+        timeout: float | None = None,
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.call: Any = intents.ClassifyStream(timeout=timeout, metadata=metadata)
 
     async def open(self, **config: Any) -> pb.StreamReady:
         """Sends a StreamConfig of these fields; returns what the server grants."""

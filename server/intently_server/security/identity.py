@@ -9,10 +9,13 @@ import grpc
 from intently_server.errors import IdentityNotAllowed
 from intently_server.observer import Observer
 from intently_server.security.refusal import exempt, refuse
+from intently_server.servicer.call import AUTHENTICATED
 
 
 class AllowedIdentities(grpc.aio.ServerInterceptor):
     """Asks every call, and every stream as it opens, for an identity on the list. Needs mTLS.
+
+    That is who calls, unless a token says it: a proxy shows its own certificate for all who call through it.
 
     Args:
         allowed: Identities as `identities_of` gives them.
@@ -59,9 +62,12 @@ class AllowedIdentities(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(unary, *coders)
 
     async def _check(self, method: str, context: Any) -> None:
-        if self._allowed.isdisjoint(identities_of(context)):
+        shown = self._allowed & identities_of(context)
+        if not shown:
             error = IdentityNotAllowed("the certificate shows no identity that this server lets in")
             await refuse(method, context, self._observer, error)
+        if not AUTHENTICATED.get():
+            AUTHENTICATED.set(min(shown))
 
 
 def identities_of(context: Any) -> set[str]:

@@ -1,5 +1,6 @@
 """One call as the servicers see it: who asks, until when, and who watches."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,9 @@ from intently_server.types import Caller, Priority
 PRIORITY_METADATA = "x-intently-priority"
 _PRIORITIES = {priority.value: priority for priority in Priority}
 _ORDER = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
+
+# Who calls, where a check before the handler has found it out. gRPC runs both in one task, and each call in its own.
+AUTHENTICATED: ContextVar[str] = ContextVar("AUTHENTICATED", default="")
 
 Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
 
@@ -36,14 +40,14 @@ class Call:
 
 
 def caller_of(context: Context, metadata: Metadata, now: float, max_priority: Priority) -> Caller:
-    """Who asks, until when.
+    """Who asks, until when. Calls of one name share a flow, whatever they come by; else those of one connection do.
 
     Raises:
         InvalidInput: if the metadata claims a priority that does not exist.
     """
     remaining = context.time_remaining()
     return Caller(
-        flow=context.peer(),
+        flow=AUTHENTICATED.get() or context.peer(),
         priority=_priority(metadata, max_priority),
         deadline=None if remaining is None else now + float(remaining),
     )
