@@ -4,7 +4,7 @@ A browser lets a page read what its own host name answers, and whoever owns that
 requests carry the foreign name in their Host header.
 """
 
-import ipaddress
+from intently_server.settings.address import host_of, is_loopback
 
 
 class Hosts:
@@ -16,30 +16,17 @@ class Hosts:
     """
 
     def __init__(self, address: str) -> None:
-        self._own = _host(address)
-        self.is_loopback = _is_loopback(self._own)
+        self._own = host_of(address)
+        self.is_loopback = _is_this_machine(self._own)
 
     def answer_for(self, header: str) -> bool:
         """Whether a request with this Host header is answered."""
         if not self.is_loopback:
             return True
-        host = _host(header)
-        return host == self._own or _is_loopback(host)
+        host = host_of(header)
+        return host == self._own or _is_this_machine(host)
 
 
-def _host(address: str) -> str:
-    """The host of HOST, HOST:PORT, [HOST] or [HOST]:PORT, in lower case."""
-    if address.startswith("["):
-        return address[1:].partition("]")[0].lower()
-    host, _, port = address.rpartition(":")
-    return (host if host and port.isdecimal() else address).lower()
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it. Names other than localhost are not looked up."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _is_this_machine(host: str) -> bool:
+    """Whether it is loopback, also by a name that browsers look up nowhere else."""
+    return is_loopback(host) or host.endswith(".localhost")

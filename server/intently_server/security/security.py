@@ -1,7 +1,6 @@
 """All that protects the port, put together from the settings."""
 
 import asyncio
-import ipaddress
 import logging
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from intently_server.security.reloading import Reloading
 from intently_server.security.tokens import Tokens, reloading_tokens
 from intently_server.security.transport import server_credentials
 from intently_server.settings import Settings
+from intently_server.settings.address import host_of, is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def read_security(settings: Settings) -> Security:
 
 
 def _check_exposure(settings: Settings) -> None:
-    if settings.tls_certificate or settings.on_unix_socket or _is_loopback(settings.address):
+    if settings.tls_certificate or settings.on_unix_socket or is_loopback(host_of(settings.address)):
         return
     if settings.token_file and not settings.allow_plaintext_tokens:
         raise SecurityProblem(
@@ -85,14 +85,3 @@ def _check_exposure(settings: Settings) -> None:
     logger.warning(
         "%s is open to the network without TLS: others may read what is said; see --tls-certificate", settings.address
     )
-
-
-def _is_loopback(address: str) -> bool:
-    """Whether HOST:PORT can be reached from this machine alone. A name other than localhost is not looked up."""
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
