@@ -8,27 +8,20 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from intently_server.admission.bounds import AdmissionLoad, Bounds
 from intently_server.admission.capacity import Capacity
 from intently_server.admission.fair_queue import FairQueue
+from intently_server.admission.fastest import Fastest
+from intently_server.admission.place import Place
 from intently_server.errors import DeadlineUnmeetable, Overloaded
-from intently_server.types import Caller, Priority, Stages
-
-if TYPE_CHECKING:
-    from intently_server.admission.flow import Entry
-
-WEIGHTS = {Priority.HIGH: 4.0, Priority.NORMAL: 2.0, Priority.LOW: 1.0}
+from intently_server.types import Caller, Stages
 
 _SHORTEST_RETRY_S = 0.01
 _LONGEST_RETRY_S = 5.0
 _TRUSTED_SHARE = 0.75  # of the longest wait that may be expected: the rest is for what the estimate cannot know
 _ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine
 _LEAST_RUNNING = 32  # requests that the engine is given whatever its rate: fewer would starve it
-_FASTEST_OF = 400  # answers after which those before them are forgotten
 
 
 class Admission:
@@ -49,7 +42,7 @@ class Admission:
         self._running_cost = 0.0
         self._mean_cost = 1.0
         self._refused = 0
-        self._fastest = _Fastest()
+        self._fastest = Fastest()
 
     def load(self) -> AdmissionLoad:
         """What is in flight."""
@@ -62,7 +55,7 @@ class Admission:
             refused=self._refused,
         )
 
-    def enter(self, caller: Caller) -> "Place":
+    def enter(self, caller: Caller) -> Place:
         """A place for a request, to be held by a `with` block until it is answered.
 
         Where all places are taken, the caller with the most waiting for its share loses its latest request to one with
@@ -82,7 +75,7 @@ class Admission:
         self._in_flight += 1
         return place
 
-    async def turn(self, place: "Place", cost: float, stages: Stages) -> None:
+    async def turn(self, place: Place, cost: float, stages: Stages) -> None:
         """See `Place.turn`."""
         place.cost = cost
         self._mean_cost += 0.05 * (cost - self._mean_cost)
@@ -102,7 +95,7 @@ class Admission:
         except TimeoutError:
             raise self._overloaded("this server has become slower than it was when it took the request") from None
 
-    def leave(self, place: "Place", answered: bool) -> None:
+    def leave(self, place: Place, answered: bool) -> None:
         """Gives a place back."""
         self._in_flight -= 1
         if place.entry is not None:
@@ -136,7 +129,7 @@ class Admission:
                 self._start(place)
                 place.started.set_result(None)
 
-    def _start(self, place: "Place") -> None:
+    def _start(self, place: Place) -> None:
         place.running = True
         place.begun = self._clock()
         if not self._running:
@@ -144,7 +137,7 @@ class Admission:
         self._running += 1
         self._running_cost += place.cost
 
-    def _expected_s(self, place: "Place") -> float:
+    def _expected_s(self, place: Place) -> float:
         """Seconds in which the measured rate works off what comes before a new request, and the request."""
         rate = self._capacity.cost_per_s
         if not rate or not self._in_flight:
@@ -153,7 +146,7 @@ class Admission:
             self._running_cost + self._queue.ahead(place.flow, place.of_class, place.weight, self._mean_cost)
         ) / rate
 
-    def _refuse_the_late(self, place: "Place") -> None:
+    def _refuse_the_late(self, place: Place) -> None:
         expected_s, caller = self._expected_s(place), place.caller
         if caller.deadline is not None:
             remaining_s = caller.deadline - place.entered
@@ -170,7 +163,7 @@ class Admission:
                 f"{self._bounds.max_wait_s:g} s"
             )
 
-    def _push_out(self, newcomer: "Place", cost: float) -> bool:
+    def _push_out(self, newcomer: Place, cost: float) -> bool:
         """Refuses the latest request of the flow with the most waiting, if that is more than the newcomer's has."""
         latest = self._queue.latest_of_heaviest()
         if latest is None:
@@ -194,78 +187,3 @@ class Admission:
         rate = self._capacity.requests_per_s or self._capacity.throughput
         hint = self._in_flight / (10 * rate) if rate else 0.0
         return min(_LONGEST_RETRY_S, max(_SHORTEST_RETRY_S, hint))
-
-
-@dataclass(slots=True, eq=False)
-class Place:
-    """A place among the requests in flight.
-
-    Attributes:
-        entered: When it was given, in the clock's seconds.
-        entry: In the queue, while it waits there.
-        started: Done when its turn has come, if it had to wait.
-        running: Whether the engine may have it.
-        begun: Since when, in the clock's seconds.
-    """
-
-    admission: Admission
-    caller: Caller
-    entered: float
-    cost: float = 0.0
-    entry: "Entry[Place] | None" = None
-    started: "asyncio.Future[None] | None" = None
-    running: bool = False
-    begun: float = 0.0
-
-    @property
-    def flow(self) -> str:
-        """Names the flow that the request shares a part of the server with."""
-        return self.caller.flow
-
-    @property
-    def of_class(self) -> tuple[Priority, bool]:
-        """Names the class of the flow's requests that it belongs to."""
-        return (self.caller.priority, self.caller.patient)
-
-    @property
-    def weight(self) -> float:
-        """Of its class."""
-        return WEIGHTS[self.caller.priority]
-
-    async def turn(self, tokens: int, stages: Stages) -> None:
-        """Waits until the engine may be given the request.
-
-        Args:
-            tokens: Of its prompt, without the prefix that all share.
-            stages: Of the request; told of its place in the queue, or has that of another, which it then takes.
-
-        Raises:
-            Overloaded: if there is no room to wait, if a caller with less in flight took it, or if the wait becomes
-                longer than was expected.
-        """
-        await self.admission.turn(self, float(max(1, tokens)), stages)
-
-    def __enter__(self) -> "Place":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.admission.leave(self, answered=kind is None)
-
-
-class _Fastest:
-    """The shortest time that one of the latest answers took inside the engine; 0.0 before the first."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._now = math.inf  # of those that are being counted
-        self._count = 0
-
-    def add(self, seconds: float) -> None:
-        """One more answer. As many as are counted at a time are remembered once more."""
-        self._now = min(self._now, seconds)
-        self.seconds = min(self.seconds, seconds) if self.seconds else seconds
-        self._count += 1
-        if self._count == _FASTEST_OF:
-            self.seconds, self._now, self._count = self._now, math.inf, 0
