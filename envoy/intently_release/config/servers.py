@@ -54,7 +54,7 @@ class Servers(Frozen):
         backoff_first, backoff_most: Seconds before a server that died is started again, doubled with each death.
     """
 
-    command: tuple[str, ...] = ("intently-server",)
+    command: tuple[str, ...] = Field(("intently-server",), min_length=1)
     flags: tuple[str, ...] = ()
     max_wait: Seconds = 0.8
     max_concurrent_streams: int = Field(1000, gt=0)

@@ -58,6 +58,7 @@ def test_what_is_said_is_taken(tmp_path: Path) -> None:
         ("releasing: {steps: [0, 100]}", "steps must rise"),
         ("releasing: {steps: []}", "steps must rise"),
         ("releasing: {thresholds: {bad_share: 2}}", "releasing.thresholds.bad_share"),
+        ("servers: {command: []}", "servers.command"),
         ("servers: {max_wait: 1}", "retries would multiply an overload"),
         ("traffic: {per_try_timeout: 11}", "no call would be tried twice"),
         ("traffic: {max_concurrent_streams: 2000}", "Envoy would take healthy ones for ill"),
