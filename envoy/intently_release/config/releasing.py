@@ -16,7 +16,8 @@ class Thresholds(Frozen):
             DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS): bad when over all
             three: share, number, and multiple of stable's share.
         retry_share, retry_least: Retries and calls that overflowed; bad when over both.
-        p99_times_stable, p99_least_ms: Latency; bad when over both.
+        p99_times_stable, p99_least_ms, slow_least: Latency; bad when p99 is over both, by so many calls at least: of
+            few calls, p99 is the slowest one.
     """
 
     min_requests: int = Field(50, gt=0)
@@ -27,6 +28,7 @@ class Thresholds(Frozen):
     retry_least: int = Field(3, gt=0)
     p99_times_stable: float = Field(2.0, ge=1)
     p99_least_ms: float = Field(20.0, ge=0)
+    slow_least: int = Field(3, gt=0)
 
 
 class Releasing(Frozen):

@@ -1,0 +1,1 @@
+"""Judges a canary beside the stable color by Envoy's own statistics."""

@@ -1,0 +1,206 @@
+"""The verdict on a canary, of its window and the stable color's. Pure.
+
+Its rules, the first that applies. Missing data is never a pass.
+
+1. UNKNOWN: a window has a problem.
+2. BAD: a server of the canary is unhealthy, or one was ejected.
+3. TOO_FEW: fewer than min_requests calls of the canary.
+4. BAD: too many calls with a status that tells of a fault, too many that got no answer, too many retries, too slow.
+   Retries count because they hide a dead canary from its callers; calls without an answer because one that hangs leaves
+   nothing else when callers are impatient.
+5. UNKNOWN: latencies are not there, or the stable color is ill itself: then its calls fall back to the canary.
+6. TOO_FEW: the canary is not quick, and the stable color saw too few calls to say whether that is normal.
+7. GOOD.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from intently_release.config import Thresholds
+from intently_release.judge.window import Window
+
+_FAULTS = {
+    2: "UNKNOWN",
+    4: "DEADLINE_EXCEEDED",
+    8: "RESOURCE_EXHAUSTED",
+    12: "UNIMPLEMENTED",
+    13: "INTERNAL",
+    14: "UNAVAILABLE",
+    15: "DATA_LOSS",
+}
+FAULTS = frozenset(_FAULTS)
+"""gRPC statuses that tell of a fault of the server, not of the caller."""
+
+_NEVER_EXCUSED = 0.5  # a share that is bad however ill the stable color is
+_TAIL = 0.01  # beyond p99
+_OVERPROVISIONED = 1.4  # Envoy's: with fewer than 1/1.4 of its servers healthy, a part of the calls falls back
+
+
+class Outcome(enum.StrEnum):
+    """What can be said of a canary."""
+
+    GOOD = "good"
+    BAD = "bad"
+    TOO_FEW = "too_few"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of a canary.
+
+    Attributes:
+        kind: In a word.
+        reasons: Why, in sentences for operators with the numbers in them; one at least.
+    """
+
+    kind: Outcome
+    reasons: tuple[str, ...]
+
+
+def judge(thresholds: Thresholds, canary: Window, stable: Window) -> Verdict:
+    """Judges a canary.
+
+    Args:
+        thresholds: What makes it bad.
+        canary: What it did.
+        stable: What the stable color did over the same time; where that gets no traffic any more, over the last time in
+            which it did.
+    """
+    if problems := _problems(canary, stable):
+        return Verdict(Outcome.UNKNOWN, problems)
+    if ill := _ill(canary):
+        return Verdict(Outcome.BAD, ill)
+    if canary.seen < thresholds.min_requests:
+        return Verdict(
+            Outcome.TOO_FEW,
+            (f"The canary saw {canary.seen} calls in {canary.seconds:.1f} s, of {thresholds.min_requests} needed.",),
+        )
+    if bad := _bad(thresholds, canary, stable):
+        return Verdict(Outcome.BAD, bad)
+    if unclear := _unclear(canary, stable):
+        return Verdict(Outcome.UNKNOWN, unclear)
+    if incomparable := _incomparable(thresholds, canary, stable):
+        return Verdict(Outcome.TOO_FEW, incomparable)
+    return Verdict(Outcome.GOOD, (_summary(canary, stable),))
+
+
+def _problems(canary: Window, stable: Window) -> tuple[str, ...]:
+    named = (("canary", canary), ("stable color", stable))
+    found = [f"Nothing can be said of the {name}: {window.problem}." for name, window in named if window.problem]
+    if not canary.problem and canary.pending:
+        found.append(f"Envoy has not yet checked {canary.pending} of the canary's {canary.total} servers.")
+    return tuple(found)
+
+
+def _ill(canary: Window) -> tuple[str, ...]:
+    reasons = []
+    if canary.healthy < canary.total or not canary.total:
+        reasons.append(f"{canary.healthy} of the canary's {canary.total} servers are healthy.")
+    if canary.ejected:
+        reasons.append(f"{canary.ejected} of the canary's {canary.total} servers are ejected for failing calls.")
+    elif canary.ejections:
+        reasons.append(f"Servers of the canary were ejected for failing calls, {canary.ejections} times.")
+    return tuple(reasons)
+
+
+def _bad(thresholds: Thresholds, canary: Window, stable: Window) -> tuple[str, ...]:
+    faults = ", ".join(f"{_FAULTS[code]} {count}" for code, count in canary.codes.items() if code in FAULTS)
+    reasons = (
+        _too_many(
+            thresholds,
+            f"failed ({faults})",
+            (canary.count(FAULTS), canary.seen),
+            (stable.count(FAULTS), stable.seen),
+        ),
+        _too_many(
+            thresholds,
+            "got no answer before their callers gave up",
+            (canary.unanswered, canary.seen),
+            (stable.unanswered, stable.seen),
+        ),
+        _too_often_again(thresholds, canary),
+        _too_slow(thresholds, canary, stable),
+    )
+    return tuple(reason for reason in reasons if reason)
+
+
+def _too_many(thresholds: Thresholds, what: str, canary: tuple[int, int], stable: tuple[int, int]) -> str:
+    """Each is a number of calls, of how many. A stable color that saw few calls excuses nothing."""
+    number, of = canary
+    share = number / of
+    normal = stable[0] / stable[1] if stable[1] >= thresholds.min_requests else 0.0
+    excused = min(thresholds.bad_times_stable * normal, _NEVER_EXCUSED)
+    if number < thresholds.bad_least or share <= thresholds.bad_share or share <= excused:
+        return ""
+    return (
+        f"{number} of the canary's {of} calls {what}: {share:.1%}, over {thresholds.bad_share:.1%} and over "
+        f"{thresholds.bad_times_stable:g} times the stable color's {normal:.1%}."
+    )
+
+
+def _too_often_again(thresholds: Thresholds, canary: Window) -> str:
+    number = canary.retries + canary.overflow
+    share = number / canary.seen
+    if number < thresholds.retry_least or share <= thresholds.retry_share:
+        return ""
+    return (
+        f"{canary.retries} retries and {canary.overflow} overflows hid behind the canary's {canary.seen} calls: "
+        f"{share:.1%}, over {thresholds.retry_share:.1%}."
+    )
+
+
+def _too_slow(thresholds: Thresholds, canary: Window, stable: Window) -> str:
+    """Bad if more than a hundredth is over the limit, which is p99 over it, and so many that it is no accident."""
+    normal = _normal_ms(thresholds, stable)
+    if normal is None:
+        return ""
+    limit = max(thresholds.p99_least_ms, thresholds.p99_times_stable * normal)
+    slow = canary.latency.over(limit)
+    if slow < thresholds.slow_least or slow <= _TAIL * canary.latency.count:
+        return ""
+    return (
+        f"{slow} of the canary's {canary.latency.count} single calls took over {limit:.0f} ms: its p99 is "
+        f"{_ms(canary)}, the stable color's {_ms(stable)}."
+    )
+
+
+def _normal_ms(thresholds: Thresholds, stable: Window) -> float | None:
+    """The stable color's p99; None if it saw too few calls to have one."""
+    return stable.latency.quantile(1 - _TAIL) if stable.latency.count >= thresholds.min_requests else None
+
+
+def _unclear(canary: Window, stable: Window) -> tuple[str, ...]:
+    reasons = []
+    if 2 * canary.latency.count < canary.singles:
+        reasons.append(f"Envoy tells {canary.latency.count} latencies of the canary's {canary.singles} single calls.")
+    if stable.healthy * _OVERPROVISIONED < stable.total or not stable.total:
+        reasons.append(
+            f"{stable.healthy} of the stable color's {stable.total} servers are healthy: its calls fall back to the "
+            "canary, and there is nothing to compare with."
+        )
+    return tuple(reasons)
+
+
+def _incomparable(thresholds: Thresholds, canary: Window, stable: Window) -> tuple[str, ...]:
+    slow = canary.latency.over(thresholds.p99_least_ms)
+    quick = slow < thresholds.slow_least or slow <= _TAIL * canary.latency.count
+    if quick or _normal_ms(thresholds, stable) is not None:
+        return ()
+    return (
+        f"The canary's p99 is {_ms(canary)}, and the stable color answered {stable.latency.count} single calls, of "
+        f"{thresholds.min_requests} needed to say whether that is normal.",
+    )
+
+
+def _summary(canary: Window, stable: Window) -> str:
+    failed, normal = (window.count(FAULTS) / max(1, window.seen) for window in (canary, stable))
+    return (
+        f"The canary answered {canary.calls} calls in {canary.seconds:.1f} s: {failed:.1%} failed (stable "
+        f"{normal:.1%}), {canary.retries} retries, p99 {_ms(canary)} (stable {_ms(stable)})."
+    )
+
+
+def _ms(window: Window) -> str:
+    p99 = window.latency.quantile(1 - _TAIL)
+    return "unknown" if p99 is None else f"{p99:.0f} ms"

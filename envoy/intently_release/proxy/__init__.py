@@ -1,0 +1,1 @@
+"""Asks a running Envoy, over its admin socket, what it does."""
