@@ -14,7 +14,7 @@ from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently_server.bundle import Bundle
 from support.admin_caller import admin_address, wait_sum
-from support.certificates import ServerFiles, issue_spiffe, replace, secure_channel
+from support.certificates import ServerFiles, issue_spiffe, secure_channel
 from support.in_memory import InMemory, StartInMemory
 from support.stream_caller import StreamCaller
 from support.token_file import TokenFile
@@ -59,12 +59,6 @@ async def start(start_in_memory: StartInMemory, folder: Path, bundle: Bundle, **
     return Shared(server, admin_address(ready), tuple(bundle.encoder.encode(MODEST.text).token_ids))
 
 
-def mtls(authority: trustme.CA, files: ServerFiles, *identities: str) -> dict[str, object]:
-    """Settings for mTLS with these identities on the list."""
-    replace(files.folder / "ca.crt", authority.cert_pem.bytes())
-    return {**files.settings, "tls_client_ca": files.folder / "ca.crt", "allow_identity": list(identities)}
-
-
 async def two_tokens_on(channel: grpc.aio.Channel, shared: Shared, tokens: TokenFile) -> int:
     """How many of the first seven prompts are of the modest one's three calls: the greedy one streamed forty before."""
     intents: IntentServiceAsyncStub = IntentServiceStub(channel)
@@ -101,7 +95,7 @@ async def test_a_proxy_s_certificate_does_not_make_one_of_those_who_call_through
     authority: trustme.CA,
     files: ServerFiles,
 ) -> None:
-    settings = mtls(authority, files, "spiffe://example.org/proxy")
+    settings = files.mtls(authority, "spiffe://example.org/proxy")
     shared = await start(start_in_memory, tmp_path, bundle, token_file=tokens.path, **settings)
 
     certificate = issue_spiffe(authority, "spiffe://example.org/proxy")
@@ -112,7 +106,7 @@ async def test_a_proxy_s_certificate_does_not_make_one_of_those_who_call_through
 async def test_an_identity_gains_nothing_by_having_many_connections(
     start_in_memory: StartInMemory, tmp_path: Path, bundle: Bundle, authority: trustme.CA, files: ServerFiles
 ) -> None:
-    shared = await start(start_in_memory, tmp_path, bundle, **mtls(authority, files, GREEDY_ID, MODEST_ID))
+    shared = await start(start_in_memory, tmp_path, bundle, **files.mtls(authority, GREEDY_ID, MODEST_ID))
     address, asked = shared.server.served.address, []
     async with contextlib.AsyncExitStack() as channels:
         for identity, connections, text in ((GREEDY_ID, 4, "greedy"), (MODEST_ID, 1, MODEST.text)):

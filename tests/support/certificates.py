@@ -96,6 +96,12 @@ class ServerFiles:
         """A server's settings for them: it looks at them often."""
         return {"tls_certificate": self.certificate, "tls_key": self.key, "tls_reload_interval": 0.02}
 
+    def mtls(self, authority: trustme.CA, *identities: str) -> dict[str, object]:
+        """A server's settings for them and for callers of this authority, with these identities on the list."""
+        file = self.folder / "ca.crt"
+        replace(file, authority.cert_pem.bytes())
+        return {**self.settings, "tls_client_ca": file, "allow_identity": list(identities)}
+
     def write(self, pair: KeyPair) -> KeyPair:
         """Replaces both files, each by a rename."""
         for file, content in ((self.certificate, pair.chain), (self.key, pair.key)):
