@@ -120,7 +120,8 @@ def running_envoy(
     """
     layout = Layout(folder)
     publish(snapshot or render(config, layout, weights or all_to(Color.BLUE)), layout)
-    log = folder / "envoy.log"
+    log = layout.log("envoy")
+    log.parent.mkdir(exist_ok=True)
     command = [COMMAND, "-c", layout.bootstrap, "--reject-unknown-dynamic-fields", "--use-dynamic-base-id"]
     command += ["--drain-time-s", "1", "--concurrency", "2", "--log-level", "warning"]
     with log.open("wb") as output:

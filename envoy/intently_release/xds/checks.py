@@ -70,14 +70,15 @@ def _check_bootstrap(bootstrap: Object) -> None:
 
 
 def _check_listeners(listeners: list[Object], configurations: set[str], secrets: set[str]) -> None:
-    managers = [each for each in objects(listeners) if "stat_prefix" in each and "http_filters" in each]
-    if not managers:
-        raise RenderProblem("lds: no listener takes HTTP")
-    for manager in managers:
-        rds = manager.get("rds")
-        asked = rds.get("route_config_name") if isinstance(rds, Mapping) else None
-        if asked not in configurations:
-            raise RenderProblem(f"lds: asks for routes {asked!r}, and rds has {_names(configurations)}")
+    for listener in listeners:
+        managers = [each for each in objects(listener) if "stat_prefix" in each and "http_filters" in each]
+        if not managers:
+            raise RenderProblem(f"lds: listener {listener['name']} takes no HTTP")
+        for manager in managers:
+            rds = manager.get("rds")
+            asked = rds.get("route_config_name") if isinstance(rds, Mapping) else None
+            if asked not in configurations:
+                raise RenderProblem(f"lds: asks for routes {asked!r}, and rds has {_names(configurations)}")
     for each in objects(listeners):
         if "sds_config" in each and each.get("name") not in secrets:
             raise RenderProblem(f"lds: asks for secret {each.get('name')!r}, and there are {_names(secrets)}")

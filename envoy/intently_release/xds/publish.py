@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,9 @@ def publish_routes(snapshot: Snapshot, layout: Layout) -> str:
 
 def recover(layout: Layout) -> None:
     """Removes what commands left half written when they were killed."""
-    for path in _partial_folder(layout).glob("*.*.json"):
-        pid = path.name.split(".")[-2]
-        if not (pid.isdigit() and psutil.pid_exists(int(pid))):
+    for path in _partial_folder(layout).glob("*.json"):
+        _, writer, *_ = path.name.split(".")
+        if not (writer.isdigit() and psutil.pid_exists(int(writer))):
             path.unlink(missing_ok=True)
 
 
@@ -59,7 +60,7 @@ def _replace(layout: Layout, target: Path, document: Mapping[str, Any]) -> None:
     folder = _partial_folder(layout)
     for each in (folder, target.parent):
         each.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{target.stem}.{os.getpid()}.json"
+    partial = folder / f"{target.stem}.{os.getpid()}.{threading.get_ident()}.json"
     with partial.open("wb") as file:
         file.write(content)
         file.flush()

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from intently_release.xds.snapshot import Snapshot
 from intently_release.xds.typed import TYPE_KEY, Json
 
 _WITHIN_S = 60.0  # the first start reads a large program from a disk
-_PREFIX = re.compile(r"^\[[^\]]*\](\[[^\]]*\])*\s*(\[[^\]]*\]\s*)?")
+_PREFIX = re.compile(r"^(\[[^\]]*\]\s*)+")
+_QUOTED = re.compile(r': \{"node".*|goo\.gle/debug\w+ .*\} ')
+_MOST_CHARS = 1000
 
 
 def find_envoy() -> Path:
@@ -48,7 +51,7 @@ def validate(snapshot: Snapshot, folder: Path) -> None:
     """
     envoy = find_envoy()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"validate.{os.getpid()}.json"
+    path = folder / f"validate.{os.getpid()}.{threading.get_ident()}.json"
     try:
         path.write_text(json.dumps(flattened(snapshot)), encoding="utf-8")
         command = [str(envoy), "--mode", "validate", "--config-path", str(path), "--log-level", "error"]
@@ -109,8 +112,10 @@ def _secret(snapshot: Snapshot, name: str, kind: str) -> Json:
 
 
 def _reason(output: str, path: Path) -> str:
-    """The last line that says anything, without its time stamp and without the file's name."""
+    """What Envoy said, in one line, without time stamps and without the whole configuration that it may quote."""
     lines = [_PREFIX.sub("", line).strip() for line in output.splitlines()]
-    said = [line for line in lines if line and "caught exception" not in line]
-    text = " ".join(said).replace(str(path), "the configuration")
-    return text or "it gave no reason"
+    text = _QUOTED.sub("", " ".join(line for line in lines if line))
+    text = text.replace(f"error initializing configuration '{path}': ", "")
+    if len(text) > _MOST_CHARS:
+        text = f"{text[: _MOST_CHARS // 2]} … {text[-_MOST_CHARS // 2 :]}"
+    return " ".join(text.split()).lstrip(" :") or "it gave no reason"
