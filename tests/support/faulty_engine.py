@@ -14,7 +14,7 @@ from intently_server.errors import Unavailable
 from intently_server.settings import Settings
 from support.paced_engine import PacedEngine, PacedEngineFactory
 
-_SLOW_S = 0.06
+_SLOW_S = 0.06  # unless told otherwise
 
 
 class Illness(enum.StrEnum):
@@ -22,7 +22,7 @@ class Illness(enum.StrEnum):
 
     INTERNAL = "internal"  # a fault of ours
     UNAVAILABLE = "unavailable"  # what callers and proxies try again elsewhere
-    SLOW = "slow"  # 60 ms more
+    SLOW = "slow"
     CRASH = "crash"  # the process ends
     HANG = "hang"  # the process stops, with its connections open
     NEVER_STARTS = "never-starts"
@@ -30,16 +30,19 @@ class Illness(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An illness, and the share of requests that it strikes."""
+    """An illness, the share of requests that it strikes, and the seconds that it adds to them."""
 
     illness: Illness
-    share: float
+    share: float = 1.0
+    seconds: float = 0.0
 
     @classmethod
     def of(cls, text: str) -> "Fault":
-        """Reads KIND or KIND:SHARE."""
-        kind, _, share = text.partition(":")
-        return cls(Illness(kind), float(share or 1.0))
+        """Reads KIND or KIND:SHARE; of "slow" the number is seconds."""
+        kind, _, number = text.partition(":")
+        if kind == Illness.SLOW:
+            return cls(Illness.SLOW, seconds=float(number or _SLOW_S))
+        return cls(Illness(kind), float(number or 1.0))
 
 
 class FaultyEngine:
@@ -83,7 +86,7 @@ class FaultyEngine:
             case Illness.UNAVAILABLE:
                 raise Unavailable("this engine is ill")
             case Illness.SLOW:
-                await asyncio.sleep(_SLOW_S)
+                await asyncio.sleep(self._fault.seconds)
             case Illness.CRASH:
                 os._exit(9)
             case Illness.HANG:

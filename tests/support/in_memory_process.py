@@ -2,7 +2,7 @@
 
     python -m support.in_memory_process [--probe PORTFILE] --step-ms 20 --batch 8 --bundle BUNDLE ...
 
-With --fault KIND[:SHARE] --faulty-bundle NAME its engine is ill where the bundle's folder has that name. All other flags
+With --fault KIND[:SHARE] --faulty-bundle NAME its engine is ill where the bundle's folder has that name. Other flags
 are the server's own. A connection to the probe's port gets a line of JSON and is closed.
 """
 

@@ -1,8 +1,8 @@
-"""The listener that callers come in by, and what happens to a call before it is routed."""
+"""The listeners that calls come in by, and what happens to a call before it is routed."""
 
 from intently_release.config import ReleaseConfig
 from intently_release.layout import Layout
-from intently_release.xds.names import LISTENER, ROUTES, STAT_PREFIX
+from intently_release.xds.names import LISTENER, OPERATOR_LISTENER, ROUTES, STAT_PREFIX
 from intently_release.xds.rest import cors, grpc_web, transcoder
 from intently_release.xds.sources import watched
 from intently_release.xds.tls import transport_socket
@@ -10,28 +10,35 @@ from intently_release.xds.typed import LISTENER_TYPE, Json, extension, socket_ad
 
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 HEALTH_PATH = "/healthz"
+_OWNER_ONLY = 0o600
 _HEADERS_WITHIN = "10s"  # of a request; a caller that dawdles over them holds a connection for nothing
 
 
 def listeners(config: ReleaseConfig, layout: Layout) -> list[Json]:
-    """The Listener, alone in a list. A change of it cuts the streams that are open."""
-    manager = extension("envoy.filters.network.http_connection_manager", _MANAGER, **_connections(config, layout))
-    chain: Json = {"filters": [manager]}
+    """The public Listener, whose change cuts the streams that are open, and the operator's.
+
+    The operator's is a unix socket with the same routes: golden requests need no certificate there, whatever callers
+    need. The public one comes first, so that the statistics of the routes that they share have its name.
+    """
+    chain: Json = {"filters": [_manager(config, layout, STAT_PREFIX)]}
     if config.listener.tls is not None:
         chain["transport_socket"] = transport_socket(config.listener.tls, layout)
+    public = socket_address(config.listener.address)
+    operators = {"pipe": {"path": str(layout.calls_socket), "mode": _OWNER_ONLY}}
+    own: Json = {"filters": [_manager(config, layout, OPERATOR_LISTENER)]}
     return [
-        typed(
-            LISTENER_TYPE,
-            name=LISTENER,
-            address=socket_address(config.listener.address),
-            filter_chains=[chain],
-        )
+        typed(LISTENER_TYPE, name=LISTENER, address=public, filter_chains=[chain]),
+        typed(LISTENER_TYPE, name=OPERATOR_LISTENER, address=operators, filter_chains=[own]),
     ]
+
+
+def _manager(config: ReleaseConfig, layout: Layout, stat_prefix: str) -> Json:
+    connections = {"stat_prefix": stat_prefix, **_connections(config, layout)}
+    return extension("envoy.filters.network.http_connection_manager", _MANAGER, **connections)
 
 
 def _connections(config: ReleaseConfig, layout: Layout) -> Json:
     return {
-        "stat_prefix": STAT_PREFIX,
         "codec_type": "AUTO",
         "use_remote_address": True,
         "normalize_path": True,

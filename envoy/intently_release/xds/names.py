@@ -8,6 +8,9 @@ ROUTES = "intently"
 LISTENER = "intently"
 """The one Listener that callers come in by."""
 
+OPERATOR_LISTENER = "operator"
+"""The Listener of who runs this Envoy; also the prefix of its statistics."""
+
 STAT_PREFIX = "intently"
 """Of the HTTP connection manager's statistics."""
 

@@ -1,0 +1,1 @@
+"""The command intently-release."""

@@ -1,0 +1,31 @@
+"""intently-release history."""
+
+import argparse
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from intently_release.commands.desk import Desk
+
+
+async def history(desk: Desk, options: argparse.Namespace) -> int:
+    """Shows what was done; returns the exit code.
+
+    Raises:
+        StateProblem: if it cannot be read.
+    """
+    entries = desk.history.entries()[-options.n :] if options.n > 0 else ()
+    if options.json:
+        for entry in entries:
+            sys.stdout.write(entry.model_dump_json() + "\n")
+        return 0
+    table = Table(show_edge=False, pad_edge=False)
+    for column in ("at", "what", "color", "revision", "release", "why"):
+        table.add_column(column, overflow="fold")
+    for entry in entries:
+        at = entry.at.astimezone().isoformat(sep=" ", timespec="seconds")
+        why = "; ".join(entry.reasons)
+        table.add_row(at, str(entry.event), str(entry.color or ""), entry.revision[:12], entry.release, why)
+    Console().print(table if entries else "nothing was done here yet")
+    return 0

@@ -1,0 +1,147 @@
+"""intently-release status."""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from intently_release.colors import Color
+from intently_release.commands.desk import Desk
+from intently_release.errors import ProxyProblem
+from intently_release.judge.figures import Figures, read_figures
+from intently_release.judge.window import Window, between
+from intently_release.proxy.admin import Applied, EnvoyAdmin
+from intently_release.release.judging import view_of
+from intently_release.state import State, read_observed
+
+_OVER_S = 1.0  # what is told of traffic is of this long
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """What Envoy says at this moment; None where it says nothing."""
+
+    applied: Applied | None
+    figures: Mapping[Color, Figures]
+    windows: Mapping[Color, Window]
+    rejected: int | None
+    problem: str
+
+
+async def status(desk: Desk, options: argparse.Namespace) -> int:
+    """Shows what is wanted and what is; returns the exit code.
+
+    Raises:
+        StateProblem: if the state cannot be read.
+    """
+    state, now = desk.store.read(), await _ask(desk)
+    if options.json:
+        sys.stdout.write(json.dumps(_document(desk, state, now), default=str) + "\n")
+    else:
+        _print(desk, state, now)
+    return 0
+
+
+async def _ask(desk: Desk) -> _Now:
+    async with EnvoyAdmin(desk.layout.admin_socket) as admin:
+        try:
+            before = await read_figures(admin)
+            await asyncio.sleep(_OVER_S)
+            after = await read_figures(admin)
+            counts = await admin.stats(r"^http\.intently\.rds\.intently\.update_(rejected|failure)$")
+            windows = {color: between(before.get(color), after.get(color)) for color in Color}
+            return _Now(await admin.applied(), after, windows, sum(counts.values()), "")
+        except ProxyProblem as problem:
+            return _Now(None, {}, {}, None, str(problem))
+
+
+def _document(desk: Desk, state: State | None, now: _Now) -> dict[str, Any]:
+    seen, holder = read_observed(desk.layout), desk.store.holder()
+    return {
+        "stable": state and state.stable,
+        "weights": {"wanted": state and state.weights, "applied": now.applied and now.applied.weights},
+        "release": state and state.release and state.release.model_dump(mode="json"),
+        "colors": {color: _color(color, state, now) for color in Color},
+        "routes_rejected": now.rejected,
+        "processes": {name: each.model_dump(mode="json") for name, each in seen.items()},
+        "busy": holder and str(holder),
+        "problem": now.problem,
+    }
+
+
+def _color(color: Color, state: State | None, now: _Now) -> dict[str, Any]:
+    slot = state and state.slots[color]
+    window, figures = now.windows.get(color), now.figures.get(color)
+    all_calls = sum(each.calls for each in now.windows.values())
+    return {
+        "bundle": slot and slot.bundle,
+        "revision": slot and slot.revision,
+        "wanted": slot and slot.wanted,
+        "share_observed": window and all_calls and round(window.calls / all_calls, 4),
+        "traffic": window and dataclasses.asdict(view_of(window)),
+        "retries": figures and figures.retries,
+        "ejected": figures and figures.ejected,
+        "active": figures and figures.active,
+        "streams_open": figures and max(0, figures.active - (figures.begun - figures.ended)),
+    }
+
+
+def _print(desk: Desk, state: State | None, now: _Now) -> None:
+    console, document = Console(), _document(desk, state, now)
+    if state is None:
+        console.print("nothing runs here yet: intently-release up --bundle DIR")
+        return
+    table = Table(show_edge=False, pad_edge=False)
+    for column in (
+        "color",
+        "revision",
+        "weight",
+        "applied",
+        "seen",
+        "calls/s",
+        "p99 ms",
+        "healthy",
+        "retries",
+        "streams",
+    ):
+        table.add_column(column, justify="left" if column in {"color", "revision"} else "right")
+    applied = (now.applied.weights if now.applied else None) or {}
+    for color in Color:
+        told = document["colors"][color]
+        traffic = told["traffic"] or {}
+        name = f"{color} (stable)" if color is state.stable else str(color)
+        healthy = f"{traffic['healthy']}/{traffic['servers']}" if traffic else "-"
+        cells = (told["share_observed"], traffic.get("per_s"), traffic.get("p99_ms"))
+        table.add_row(
+            name,
+            (told["revision"] or "-")[:12] + ("" if told["wanted"] == "running" else " (stopped)"),
+            f"{state.weights[color]} %",
+            f"{applied[color]} %" if color in applied else "-",
+            *("-" if cell is None else f"{cell:g}" for cell in cells),
+            healthy,
+            *("-" if told[key] is None else str(told[key]) for key in ("retries", "streams_open")),
+        )
+    console.print(table)
+    _print_remarks(console, document)
+
+
+def _print_remarks(console: Console, document: Mapping[str, Any]) -> None:
+    if document["release"]:
+        release = document["release"]
+        console.print(f"release {release['id']} to {release['canary']}: {release['phase']}, step {release['step'] + 1}")
+    if document["busy"]:
+        console.print(f"busy: {document['busy']}")
+    if document["routes_rejected"]:
+        console.print(f"Envoy has rejected routes {document['routes_rejected']} times; see its log")
+    for name, process in document["processes"].items():
+        if process["restarts"]:
+            console.print(f"{name} died {process['restarts']} times; last: {process['last_exit']}")
+    if document["problem"]:
+        console.print(document["problem"])

@@ -1,0 +1,63 @@
+"""Moves traffic: writes down what is wanted, gives Envoy the routes, and waits until it uses them."""
+
+import asyncio
+import time
+
+from intently_release.colors import Color
+from intently_release.config import ReleaseConfig
+from intently_release.errors import ProxyProblem
+from intently_release.layout import Layout
+from intently_release.proxy.admin import EnvoyAdmin
+from intently_release.state.state import State
+from intently_release.state.store import Store
+from intently_release.xds.publish import publish_routes
+from intently_release.xds.snapshot import render
+
+_APPLIED_WITHIN_S = 5.0
+_POLL_S = 0.005
+
+
+class Shifting:
+    """Moves traffic.
+
+    Args:
+        config: What is rendered.
+        layout: Where to.
+        store: Keeps the state.
+        admin: Says what Envoy uses.
+    """
+
+    def __init__(self, config: ReleaseConfig, layout: Layout, store: Store, admin: EnvoyAdmin) -> None:
+        self._config = config
+        self._layout = layout
+        self._store = store
+        self._admin = admin
+
+    async def to(self, state: State, mirror_to: Color | None = None) -> float:
+        """Makes a state the wanted one, and returns once Envoy routes by it: after how many seconds.
+
+        The state is written first: whoever finds the two different makes Envoy follow it.
+
+        Raises:
+            RenderProblem: if its routes cannot be given to Envoy.
+            ProxyProblem: if Envoy does not take them up.
+        """
+        began = time.monotonic()
+        self._store.write(state)
+        snapshot = render(self._config, self._layout, state.weights, revisions(state), mirror_to)
+        version = await asyncio.to_thread(publish_routes, snapshot, self._layout)
+        while True:
+            applied = await self._admin.applied()
+            if applied.version == version and applied.weights == state.weights:
+                return time.monotonic() - began
+            if time.monotonic() - began > _APPLIED_WITHIN_S:
+                raise ProxyProblem(
+                    f"Envoy did not take up the routes within {_APPLIED_WITHIN_S:g} s: it uses {applied.weights}; "
+                    f"see {self._layout.log('envoy')}"
+                )
+            await asyncio.sleep(_POLL_S)
+
+
+def revisions(state: State) -> dict[Color, str]:
+    """The revisions that callers may pin: of what runs."""
+    return {color: slot.revision for color, slot in state.slots.items() if slot.wanted == "running" and slot.revision}

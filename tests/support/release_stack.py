@@ -1,0 +1,165 @@
+"""A whole stack as operators run it: Envoy and both colors under `intently-release up`, and the other commands."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from support.bundles import Manifest, copy_bundle, edit_manifest
+from support.paths import BUNDLE, ROOT
+from support.serving import free_address
+
+COMMAND = (sys.executable, "-m", "intently_release.commands.main")
+_UP_WITHIN_S = 60.0
+_END_WITHIN_S = 60.0
+_COMMAND_WITHIN_S = 300.0
+_QUICK = {
+    "dwell": 1.0,
+    "patience": 10.0,
+    "poll": 0.2,
+    "bake": 1.0,
+    "steps": [25, 100],
+    "thresholds": {"p99_least_ms": 400},  # the cores are shared with all else that a test does
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that has ended. Its events are what it wrote as JSON."""
+
+    code: int
+    events: list[dict[str, Any]]
+    errors: str
+
+    def event(self, kind: str) -> dict[str, Any]:
+        """The one event of this kind."""
+        [found] = [event for event in self.events if event.get("event") == kind]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack that is up, or was.
+
+    Attributes:
+        folder: Holds its configuration, run directory and bundles; its name is short enough for unix sockets.
+        address: Envoy's.
+        config: release.yaml.
+        environment: Of all of its processes.
+    """
+
+    folder: Path
+    address: str
+    config: Path
+    environment: Mapping[str, str]
+
+    @property
+    def run_dir(self) -> Path:
+        """Of Envoy."""
+        return self.folder / "run"
+
+    def bundle(self, name: str) -> Path:
+        """A bundle of another revision, in a folder of this name: the margin of ambiguous answers differs."""
+        target = self.folder / name
+        if not target.exists():
+            number = len(list(self.folder.glob("*/bundle.json")))
+
+            def edit(manifest: Manifest) -> None:
+                manifest.calibration.ambiguity_margin += 1e-6 * (number + 1)
+
+            edit_manifest(copy_bundle(BUNDLE, target), edit)
+        return target
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Starts a command."""
+        command = [*COMMAND, *arguments, "--config", str(self.config), "--json"]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=dict(self.environment))
+
+    def run(self, *arguments: str) -> Done:
+        """Runs a command to its end."""
+        return finished(self.start(*arguments))
+
+    def observed(self) -> dict[str, Any]:
+        """What the supervisor runs."""
+        document: dict[str, Any] = json.loads((self.run_dir / "observed.json").read_text())
+        return document
+
+    def logs(self) -> str:
+        """The ends of all logs, for a test that failed."""
+        return "\n".join(
+            f"== {path.name}\n{path.read_text(errors='replace')[-3000:]}"
+            for path in sorted((self.run_dir / "logs").glob("*"))
+        )
+
+
+def finished(process: "subprocess.Popen[str]") -> Done:
+    """Waits for the end of a command."""
+    output, errors = process.communicate(timeout=_COMMAND_WITHIN_S)
+    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return Done(process.returncode, events, errors)
+
+
+@contextlib.contextmanager
+def stack(*server_flags: str, **changes: Mapping[str, Any]) -> Iterator[Stack]:
+    """Runs a stack with the engine in memory until the block ends; yields once a call through Envoy was answered.
+
+    Args:
+        server_flags: Of support.in_memory_process, beside the server's own.
+        changes: Parts of release.yaml, such as releasing={"dwell": 3}.
+    """
+    with tempfile.TemporaryDirectory(prefix="ir-", dir="/tmp") as name:
+        made = _made(Path(name), server_flags, changes)
+        process = made.start("up", "--bundle", str(made.bundle("first")))
+        try:
+            _wait_serving(process, made)
+            yield made
+        finally:
+            process.terminate()
+            try:
+                process.communicate(timeout=_END_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+
+
+def _made(folder: Path, server_flags: tuple[str, ...], changes: Mapping[str, Mapping[str, Any]]) -> Stack:
+    address = free_address()
+    command = [sys.executable, "-m", "support.in_memory_process", *server_flags]
+    document: dict[str, Any] = {
+        "run_dir": str(folder / "run"),
+        "metrics": free_address(),
+        "listener": {"address": address},
+        "colors": {color: {"endpoints": [free_address()]} for color in ("blue", "green")},
+        "servers": {"command": command, "flags": ["--admin-address", ""], "drain_delay": 1.2, "drain_timeout": 20.0},
+        "releasing": dict(_QUICK),
+    }
+    for part, values in changes.items():
+        document[part] = {**document.get(part, {}), **values}
+    config = folder / "release.yaml"
+    config.write_text(yaml.safe_dump(document))
+    path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+    return Stack(folder, address, config, {**os.environ, "PYTHONPATH": path, "MALLOC_ARENA_MAX": "1"})
+
+
+def _wait_serving(process: "subprocess.Popen[str]", made: Stack) -> None:
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    give_up = time.monotonic() + _UP_WITHIN_S
+    while time.monotonic() < give_up:
+        line = process.stdout.readline()
+        if line:
+            return
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.communicate()[1]}\n{made.logs()}")
+        time.sleep(0.02)
+    raise RuntimeError(f"not up within {_UP_WITHIN_S:g} s\n{made.logs()}")
