@@ -16,7 +16,6 @@ from intently_release.proxy.answers import Hosts, Measured, Server
 from intently_release.proxy.histogram import Histogram
 from intently_release.xds.names import ROUTES, STAT_PREFIX
 
-_TIMEOUT_S = 5.0
 _VERSION = f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text"
 
 T = TypeVar("T")
@@ -38,20 +37,23 @@ class Applied:
 class EnvoyAdmin:
     """Asks one Envoy. Its methods may be called from the `async with` block, many at once.
 
-    Every method raises ProxyProblem if Envoy cannot be reached, does not answer within 5 s, or is not understood.
+    Every method raises ProxyProblem if Envoy cannot be reached, does not answer in time, or is not understood.
 
     Args:
         socket: The unix socket; it may come and go with Envoy.
+        timeout_s: How long an answer may take.
     """
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, timeout_s: float = 5.0) -> None:
         self._socket = socket
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         # A connection for each question: one that is kept would fail the first question after a restart.
         connector = aiohttp.UnixConnector(path=str(self._socket), force_close=True)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S))
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         return self
 
     async def __aexit__(
@@ -108,7 +110,7 @@ class EnvoyAdmin:
             async with self._session.get(f"http://envoy{path}", params=question) as answer:
                 return answer.status, await answer.read()
         except asyncio.TimeoutError as error:  # noqa: UP041  # aiohttp's name for it on all Pythons
-            raise ProxyProblem(f"Envoy at {self._socket} did not answer within {_TIMEOUT_S:g} s") from error
+            raise ProxyProblem(f"Envoy at {self._socket} did not answer within {self._timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ProxyProblem(
                 f"Envoy at {self._socket} cannot be reached: is `intently-release up` running?"
