@@ -29,8 +29,8 @@ def type_of(message: Mapping[str, Any]) -> str:
 
 
 def seconds(value: float) -> str:
-    """A google.protobuf.Duration, to the millisecond."""
-    return f"{value:.3f}".rstrip("0").rstrip(".") + "s"
+    """A google.protobuf.Duration, to the millisecond; never none, which to Envoy is for ever."""
+    return f"{max(value, 0.001):.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def objects(value: Any) -> Iterator[Mapping[str, Any]]:
