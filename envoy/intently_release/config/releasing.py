@@ -16,8 +16,8 @@ class Thresholds(Frozen):
             DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS): bad when over all
             three: share, number, and multiple of stable's share.
         retry_share, retry_least: Retries and calls that overflowed; bad when over both.
-        p99_times_stable, p99_least_ms, slow_least: Latency; bad when p99 is over both, by so many calls at least: of
-            few calls, p99 is the slowest one.
+        p99_times_stable, p99_least_ms, slow_least: Latency; bad when median or p99 is over both, by so many calls at
+            least: of few calls, p99 is the slowest one.
     """
 
     min_requests: int = Field(50, gt=0)

@@ -118,6 +118,16 @@ def test_a_few_slow_calls_are_an_accident() -> None:
     assert verdict(window({0: 500}, latency=latencies(494, 6))).kind is Outcome.BAD
 
 
+def test_a_slow_median_is_not_hidden_by_a_stable_color_with_a_long_tail() -> None:
+    busy = window({0: 1000}, latency=latencies(980, 20, slow_ms=40))
+
+    found = verdict(window({0: 100}, latency=latencies(40, 60)), busy)
+    assert found.kind is Outcome.BAD
+    assert "took over 20 ms: its median is 65 ms, the stable color's 4 ms" in found.reasons[0]
+    assert verdict(window({0: 100}, latency=latencies(50, 50)), busy).kind is Outcome.GOOD
+    assert verdict(window({0: 100}, latency=latencies(90, 10, slow_ms=90)), busy).kind is Outcome.BAD
+
+
 def test_latency_must_be_over_both_the_multiple_and_the_least() -> None:
     slow_stable = window({0: 1000}, latency=latencies(0, 1000, slow_ms=40))
 
@@ -197,7 +207,7 @@ def test_all_that_is_wrong_is_named() -> None:
         "20 of the canary's 100 calls failed (UNAVAILABLE 20): 20.0%, over 1.0% and over 2 times",
         "40 of the canary's 100 calls got no answer before their callers gave up: 40.0%",
         "9 retries and 4 overflows hid behind the canary's 100 calls: 13.0%, over 2.0%.",
-        "60 of the canary's 60 single calls took over 20 ms: its p99 is 65 ms, the stable color's 4 ms.",
+        "60 of the canary's 60 single calls took over 20 ms: its median is 65 ms, the stable color's 4 ms.",
     )
     assert len(found.reasons) == len(said)
     assert all(part in reason for part, reason in zip(said, found.reasons, strict=True))
