@@ -56,9 +56,9 @@ class EnvoyProcess:
         """HOST:PORT that callers come in by."""
         return self.config.listener.address
 
-    def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
-        """Status and body of an answer of its admin socket."""
-        with contextlib.closing(_PipeConnection(self.layout.admin_socket)) as connection:
+    def ask(self, path: str, method: str = "GET", at: Path | None = None) -> tuple[int, str]:
+        """Status and body of an answer of one of its unix sockets: of the admin's unless another is given."""
+        with contextlib.closing(_PipeConnection(at or self.layout.admin_socket)) as connection:
             connection.request(method, path)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()

@@ -11,7 +11,7 @@ from intently_release.xds.typed import LISTENER_TYPE, Json, extension, socket_ad
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 HEALTH_PATH = "/healthz"
 _OWNER_ONLY = 0o600
-_HEADERS_WITHIN = "10s"  # of a request; a caller that dawdles over them holds a connection for nothing
+_BEGUN_WITHIN = "10s"  # handshakes, and headers of a request: who dawdles over them holds a connection for nothing
 
 
 def listeners(config: ReleaseConfig, layout: Layout) -> list[Json]:
@@ -23,12 +23,19 @@ def listeners(config: ReleaseConfig, layout: Layout) -> list[Json]:
     chain: Json = {"filters": [_manager(config, layout, STAT_PREFIX)]}
     if config.listener.tls is not None:
         chain["transport_socket"] = transport_socket(config.listener.tls, layout)
+        chain["transport_socket_connect_timeout"] = _BEGUN_WITHIN
     public = socket_address(config.listener.address)
     operators = {"pipe": {"path": str(layout.calls_socket), "mode": _OWNER_ONLY}}
     own: Json = {"filters": [_manager(config, layout, OPERATOR_LISTENER)]}
     return [
         typed(LISTENER_TYPE, name=LISTENER, address=public, filter_chains=[chain]),
-        typed(LISTENER_TYPE, name=OPERATOR_LISTENER, address=operators, filter_chains=[own]),
+        typed(
+            LISTENER_TYPE,
+            name=OPERATOR_LISTENER,
+            address=operators,
+            filter_chains=[own],
+            ignore_global_conn_limit=True,  # callers who take all connections must not stop a release
+        ),
     ]
 
 
@@ -42,7 +49,7 @@ def _connections(config: ReleaseConfig, layout: Layout) -> Json:
         "codec_type": "AUTO",
         "use_remote_address": True,
         "normalize_path": True,
-        "request_headers_timeout": _HEADERS_WITHIN,
+        "request_headers_timeout": _BEGUN_WITHIN,
         "stream_idle_timeout": "0s",  # a stream may be silent for as long as its caller likes
         "http2_protocol_options": {"max_concurrent_streams": config.listener.max_concurrent_streams},
         "http_filters": _filters(config),

@@ -238,11 +238,12 @@ def test_admin_refuses_what_would_change_envoy(colors: TwoColors, path: str) -> 
     assert {colors.envoy.ask(path, method)[0] for method in ("GET", "POST")} == {403}
 
 
-def test_admin_is_its_owners_alone(colors: TwoColors) -> None:
-    assert colors.envoy.layout.admin_socket.stat().st_mode & 0o777 == 0o600
+def test_the_sockets_of_operators_are_their_owners_alone(colors: TwoColors) -> None:
+    for socket in (colors.envoy.layout.admin_socket, colors.envoy.layout.calls_socket):
+        assert socket.stat().st_mode & 0o777 == 0o600
 
 
-def test_more_connections_than_configured_are_refused_and_figures_still_shown() -> None:
+def test_more_connections_than_configured_are_refused_but_not_those_of_operators() -> None:
     with two_colors(listener={"max_connections": 2}) as colors, contextlib.ExitStack() as stack:
         for _ in range(2):
             taken = http.client.HTTPConnection(colors.address, timeout=20)
@@ -253,3 +254,4 @@ def test_more_connections_than_configured_are_refused_and_figures_still_shown() 
             ask(colors.address, "GET", "/healthz")
         assert colors.envoy.config.metrics is not None
         assert ask(colors.envoy.config.metrics, "GET", "/metrics").status == 200
+        assert colors.envoy.ask("/healthz", at=colors.envoy.layout.calls_socket)[0] == 200

@@ -1,6 +1,7 @@
 """Calls through the real Envoy: each method, the pin, the revision, the weights, users that stay, and mirroring."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from support.two_colors import TwoColors, two_colors
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 HELLO = pb.ClassifyRequest(text="hello")
 STICKY = "x-user"
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]  # gRPC shares connections between channels otherwise
 BLUE, GREEN = Color.BLUE, Color.GREEN
 
 
@@ -185,6 +187,33 @@ async def test_figures_stand_on_the_color_that_the_weights_chose(colors: TwoColo
         await caller.colors(5, **{PIN_HEADER: GREEN})
 
     assert colors.envoy.stats(name)[name] == before + 7
+
+
+async def test_no_connection_of_a_caller_is_closed_while_weights_shift(colors: TwoColors) -> None:
+    pattern = "^http.intently.downstream_cx_(total|destroy|drain_close)$"
+    async with grpc.aio.insecure_channel(colors.address, options=OWN_CONNECTION) as channel:
+        caller = Caller(colors, channel)
+        await caller.color()
+        before = colors.envoy.stats(pattern)
+        for percent in (5, 25, 50, 100, 0):
+            colors.shift(split(GREEN, percent))
+            await caller.colors(10)
+        assert colors.envoy.stats(pattern) == before
+
+
+async def test_1500_calls_at_once_overflow_nothing(colors: TwoColors) -> None:
+    colors.shift(split(GREEN, 50))
+    async with contextlib.AsyncExitStack() as stack:
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(colors.address, options=OWN_CONNECTION))
+            for _ in range(3)
+        ]
+        calls = [IntentServiceStub(channel).Classify(HELLO, timeout=60) for channel in channels for _ in range(500)]
+        codes = Counter([await call.code() for call in calls])
+
+    # A server may be full and say so: that is no overflow of Envoy's.
+    assert sum(codes[code] for code in (grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED)) == 1500, codes
+    assert sum(colors.envoy.stats("cluster.*overflow").values()) == 0
 
 
 async def test_a_color_that_dies_costs_no_call_but_those_pinned_to_it() -> None:
