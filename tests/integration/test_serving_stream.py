@@ -153,16 +153,6 @@ async def test_an_item_can_be_taken_back(server: InMemory) -> None:
     assert ids_of(rest) == ["kept"]
 
 
-async def test_an_id_may_be_used_again_once_it_was_answered(server: InMemory) -> None:
-    stream = StreamCaller(server.served.intents)
-    await stream.open()
-    for _ in range(3):
-        await stream.item("same")
-        assert ids_of([await stream.receive()]) == ["same"]
-
-    assert await stream.finish() == []
-
-
 async def test_context_is_accumulated_and_forgotten(server: InMemory, bundle: Bundle) -> None:
     stream = StreamCaller(server.served.intents)
     said = pb.Turn(role=pb.ROLE_USER, text="before")

@@ -7,7 +7,7 @@ from intently_server.servicer.stream.item import Item
 
 
 class InFlight:
-    """Items that were taken and whose answers are not written yet."""
+    """Items that were taken and whose answers are not on their way yet."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Item] = {}

@@ -1,6 +1,6 @@
 """One ClassifyStream: items in, exactly one answer each out, never more in flight than was granted.
 
-An item is in flight from its reading until its answer has been written, so the outgoing queue is bounded by the grant,
+An item has its place from its reading until its answer has been written, so the outgoing queue is bounded by the grant,
 and a caller that reads nothing is soon read from no more.
 """
 
@@ -232,8 +232,8 @@ class StreamSession:
             if isinstance(next_, pb.DrainNotice):
                 await write(pb.ClassifyStreamResponse(drain=next_))
                 continue
+            self._in_flight.remove(next_)  # before its caller knows, who may then use the id again at once
             await write(next_.message())
-            self._in_flight.remove(next_)
             self._owed -= 1
             self._places.release()
             self._finish_if_done()
