@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from intently_release.config import Thresholds
-from intently_release.judge.verdict import FAULTS, Outcome, Verdict, judge
+from intently_release.judge.verdict import Outcome, Verdict, judge
 from intently_release.judge.window import Window
 from intently_release.proxy.histogram import Bucket, Histogram
 
@@ -69,12 +69,12 @@ def test_the_kinds_of_canary_that_were_measured(canary: Window, kind: Outcome, s
     assert said in found.reasons[0]
 
 
-@pytest.mark.parametrize("code", sorted(FAULTS))
+@pytest.mark.parametrize("code", [2, 4, 8, 12, 13, 14, 15])
 def test_each_status_that_tells_of_a_fault_counts(code: int) -> None:
     assert verdict(window({0: 90, code: 10})).kind is Outcome.BAD
 
 
-@pytest.mark.parametrize("code", sorted(set(range(17)) - FAULTS))
+@pytest.mark.parametrize("code", [0, 1, 3, 5, 6, 7, 9, 10, 11, 16])
 def test_what_callers_do_wrong_does_not_count(code: int) -> None:
     assert verdict(window({0: 50, code: 50})).kind is Outcome.GOOD
 
@@ -141,6 +141,7 @@ def test_a_slow_canary_beside_a_stable_color_without_calls_cannot_be_judged() ->
 
     assert verdict(window({0: 100}, latency=latencies(0, 100)), idle).kind is Outcome.TOO_FEW
     assert verdict(window({0: 100}), idle).kind is Outcome.GOOD
+    assert verdict(window({0: 100}, latency=latencies(98, 2)), idle).kind is Outcome.GOOD
     assert verdict(window({13: 100}), idle).kind is Outcome.BAD
 
 
