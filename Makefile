@@ -1,7 +1,7 @@
 # Sets up .venv from the lock when needed, and does the project's few commands in it.
 PYTHON ?= python3
 BUNDLE ?= build_model/bundles/mini-clinc150
-ADDRESS ?= 127.0.0.1:50051
+CONFIG ?= envoy/local.yaml
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
@@ -16,8 +16,8 @@ CODE := proto server build_model envoy tests requirements
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-run: .venv/ready ## Start the server on BUNDLE at ADDRESS; says how to call it once it is SERVING
-	@exec $(BIN)/intently-server --bundle $(BUNDLE) --address $(ADDRESS) --enforce-eager --engine-log-level ERROR --drain-delay 0
+run: .venv/ready ## Start Envoy and a server on BUNDLE, as CONFIG says; says how to call it once it is SERVING
+	@exec $(BIN)/intently-release up --config $(CONFIG) --bundle $(BUNDLE)
 
 test: .venv/ready ## All tests; PYTEST_ARGS="-m 'not engine'" leaves out those that start vLLM
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

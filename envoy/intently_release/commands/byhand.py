@@ -1,4 +1,4 @@
-"""intently-release shift, promote, abort and rollback."""
+"""intently-release shift, promote, abort, rollback and drain."""
 
 import argparse
 import json
@@ -28,11 +28,15 @@ async def by_hand(desk: Desk, options: argparse.Namespace) -> int:
                     state, seconds = await hands.promote()
                 case "abort":
                     state, seconds = await hands.abort()
+                case "drain":
+                    state, seconds = await hands.drain(), 0.0
                 case _:
                     state, seconds = await hands.rollback()
     if options.json:
         document = {"weights": state.weights, "stable": state.stable, "applied_s": round(seconds, 4)}
         sys.stdout.write(json.dumps(document) + "\n")
+    elif options.command == "drain":
+        sys.stdout.write(f"{state.stable.other} finishes what it has, and ends\n")
     else:
         shares = ", ".join(f"{color} {weight} %" for color, weight in state.weights.items())
         sys.stdout.write(f"new calls: {shares}; Envoy took it up after {seconds * 1e3:.0f} ms\n")

@@ -66,4 +66,5 @@ async def _deploy_of(desk: Desk, plan: Releasing, *, as_json: bool) -> AsyncIter
             partial(check_golden, channel, tolerance=plan.golden_tolerance),
             StepJudge(admin, plan, reporter),
             reporter,
+            desk.config.traffic.mirror_percent,
         )

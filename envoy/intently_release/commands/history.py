@@ -20,12 +20,11 @@ async def history(desk: Desk, options: argparse.Namespace) -> int:
         for entry in entries:
             sys.stdout.write(entry.model_dump_json() + "\n")
         return 0
-    table = Table(show_edge=False, pad_edge=False)
-    for column in ("at", "what", "color", "revision", "release", "why"):
-        table.add_column(column, overflow="fold")
+    table = Table(box=None, pad_edge=False)
+    for column in ("at", "what", "color", "revision", "why"):
+        table.add_column(column, no_wrap=column != "why", overflow="fold")
     for entry in entries:
-        at = entry.at.astimezone().isoformat(sep=" ", timespec="seconds")
-        why = "; ".join(entry.reasons)
-        table.add_row(at, str(entry.event), str(entry.color or ""), entry.revision[:12], entry.release, why)
+        at = entry.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(at, str(entry.event), str(entry.color or ""), entry.revision[:12], "; ".join(entry.reasons))
     Console().print(table if entries else "nothing was done here yet")
     return 0

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -12,6 +13,8 @@ from rich.live import Live
 from rich.table import Table
 
 from intently_release.release.reporting import ColorView, Event, Look, Reporter
+
+_EVERY_S = 10.0
 
 
 class JsonReporter:
@@ -34,11 +37,13 @@ class JsonReporter:
 
 
 class LineReporter:
-    """A line for each event, and one for each new verdict."""
+    """A line for each event, one when what can be said changes, and one now and then."""
 
-    def __init__(self, out: TextIO = sys.stderr) -> None:
+    def __init__(self, out: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out
+        self._clock = clock
         self._said = ("", "")
+        self._said_at = 0.0
 
     def event(self, event: Event) -> None:
         """See `Reporter.event`."""
@@ -46,8 +51,9 @@ class LineReporter:
 
     def look(self, look: Look) -> None:
         """See `Reporter.look`."""
-        if (look.step, look.verdict) != self._said:
-            self._said = (look.step, look.verdict)
+        now = self._clock()
+        if (look.step, look.outcome) != self._said or now - self._said_at >= _EVERY_S:
+            self._said, self._said_at = (look.step, look.outcome), now
             self._write(f"{look.step}: {look.verdict}")
 
     def _write(self, text: str) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from intently_release.colors import Color
 from intently_release.commands.desk import Desk
 from intently_release.errors import ProxyProblem
-from intently_release.judge.figures import Figures, read_figures
+from intently_release.judge.figures import Figures, read_figures, under_way
 from intently_release.judge.window import Window, between
 from intently_release.proxy.admin import Applied, EnvoyAdmin
 from intently_release.release.judging import view_of
@@ -89,7 +89,7 @@ def _color(color: Color, state: State | None, now: _Now) -> dict[str, Any]:
         "retries": figures and figures.retries,
         "ejected": figures and figures.ejected,
         "active": figures and figures.active,
-        "streams_open": figures and max(0, figures.active - (figures.begun - figures.ended)),
+        "streams_open": figures and figures.active - under_way(figures),
     }
 
 
@@ -98,37 +98,27 @@ def _print(desk: Desk, state: State | None, now: _Now) -> None:
     if state is None:
         console.print("nothing runs here yet: intently-release up --bundle DIR")
         return
-    table = Table(show_edge=False, pad_edge=False)
-    for column in (
-        "color",
-        "revision",
-        "weight",
-        "applied",
-        "seen",
-        "calls/s",
-        "p99 ms",
-        "healthy",
-        "retries",
-        "streams",
-    ):
-        table.add_column(column, justify="left" if column in {"color", "revision"} else "right")
+    table = Table(box=None, pad_edge=False)
+    for column in ("color", "revision", "weight", "seen", "calls/s", "p99 ms", "healthy", "retries", "streams"):
+        table.add_column(column, justify="left" if column in {"color", "revision"} else "right", no_wrap=True)
     applied = (now.applied.weights if now.applied else None) or {}
     for color in Color:
         told = document["colors"][color]
         traffic = told["traffic"] or {}
-        name = f"{color} (stable)" if color is state.stable else str(color)
-        healthy = f"{traffic['healthy']}/{traffic['servers']}" if traffic else "-"
+        weight = f"{state.weights[color]} %"
+        if applied and applied[color] != state.weights[color]:
+            weight += f" (Envoy: {applied[color]} %)"
         cells = (told["share_observed"], traffic.get("per_s"), traffic.get("p99_ms"))
         table.add_row(
-            name,
-            (told["revision"] or "-")[:12] + ("" if told["wanted"] == "running" else " (stopped)"),
-            f"{state.weights[color]} %",
-            f"{applied[color]} %" if color in applied else "-",
+            f"{color}{' *' * (color is state.stable)}",
+            (told["revision"] or "-")[:12] if told["wanted"] == "running" else "stopped",
+            weight,
             *("-" if cell is None else f"{cell:g}" for cell in cells),
-            healthy,
+            f"{traffic['healthy']}/{traffic['servers']}" if traffic else "-",
             *("-" if told[key] is None else str(told[key]) for key in ("retries", "streams_open")),
         )
     console.print(table)
+    console.print(f"* stable; traffic of the last {_OVER_S:g} s")
     _print_remarks(console, document)
 
 

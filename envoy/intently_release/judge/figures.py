@@ -86,6 +86,11 @@ class Figures:
         return self.at - self.uptime_s
 
 
+def under_way(figures: Figures) -> int:
+    """Single calls and batches under way, at most: one whose caller gave up counts while there are streams."""
+    return max(0, min(figures.active, figures.begun - figures.ended))
+
+
 async def read_figures(admin: EnvoyAdmin) -> Mapping[Color, Figures]:
     """Figures of each color that Envoy tells all of; a color of which something is missing is left out.
 

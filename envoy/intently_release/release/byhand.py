@@ -1,8 +1,9 @@
-"""What an operator does without a judgement: shift, promote, abort, roll back."""
+"""What an operator does without a judgement: shift, promote, abort, roll back, drain."""
 
 from intently_release.colors import Color, Weights, all_to, split
 from intently_release.config import ReleaseConfig
 from intently_release.errors import Refused
+from intently_release.judge.figures import read_figures, under_way
 from intently_release.proxy.admin import EnvoyAdmin
 from intently_release.release.shifting import Shifting
 from intently_release.state.history import Entry, Event, History
@@ -54,8 +55,10 @@ class ByHand:
         """Gives everything back to the color that was stable before; the present one is kept as it is.
 
         Raises:
-            Refused: if that color was stopped, or is not healthy.
+            Refused: if that color was stopped, or is not healthy, or if a release is under way.
         """
+        if (release := self._state().release) is not None:
+            raise Refused(f"release {release.id} to {release.canary} is under way: `intently-release abort` ends it")
         return await self._take_over(Event.ROLLED_BACK)
 
     async def abort(self) -> tuple[State, float]:
@@ -69,6 +72,31 @@ class ByHand:
         done = moved.with_slot(canary, slot)
         await self._shifting.to(done)
         return done, seconds
+
+    async def drain(self) -> State:
+        """Stops the color that is not stable: its servers finish what they have, tell streams to move on, and end.
+
+        Raises:
+            Refused: if it gets new calls, or has calls under way, or a release is under way.
+        """
+        state = self._state()
+        color = state.stable.other
+        if state.release is not None:
+            raise Refused(f"release {state.release.id} is under way: `intently-release abort` ends it")
+        if state.weights[color] > 0:
+            raise Refused(f"{color} gets {state.weights[color]} % of new calls: `intently-release shift 0` first")
+        if state.slots[color].wanted != "running":
+            raise Refused(f"{color} does not run")
+        if (busy := await self._calls_under_way(color)) > 0:
+            raise Refused(f"{color} has {busy} calls under way; they take seconds, so try again")
+        stopped = state.with_slot(color, state.slots[color].model_copy(update={"wanted": "stopped"}))
+        await self._shifting.to(stopped)
+        return stopped
+
+    async def _calls_under_way(self, color: Color) -> int:
+        """Single calls and batches; streams are moved on by the drain itself."""
+        figures = (await read_figures(self._admin)).get(color)
+        return 0 if figures is None else under_way(figures)
 
     async def _take_over(self, event: Event) -> tuple[State, float]:
         state = self._state()

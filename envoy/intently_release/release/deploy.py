@@ -37,6 +37,7 @@ class Deploy:
         golden: Sends a color the bundle's golden requests; returns what is wrong with its answers.
         judge: Judges the canary beside the stable color.
         reporter: Shows how it goes.
+        mirror_percent: Of single calls that the canary gets copies of before it gets any.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Deploy:
         golden: GoldenCheck,
         judge: StepJudge,
         reporter: Reporter,
+        mirror_percent: int = 0,
     ) -> None:
         self._plan = plan
         self._store = store
@@ -58,6 +60,7 @@ class Deploy:
         self._golden = golden
         self._judge = judge
         self._reporter = reporter
+        self._mirror_percent = mirror_percent
 
     async def run(self, packaged: Packaged) -> Result:
         """Takes a bundle live, or goes on with what was interrupted.
@@ -66,6 +69,7 @@ class Deploy:
             Refused: if nothing runs, or another bundle's release was interrupted.
             ReleaseError: if Envoy or the state fail; the release stands where it stood.
         """
+        await self._shifting.must_be_possible()
         state = self._begin(packaged)
         if state is None:
             return Result(Ending.ALREADY_LIVE)
@@ -121,10 +125,23 @@ class Deploy:
         self._say("ready", f"{canary} is SERVING, after {seconds:.1f} s", seconds=round(seconds, 3))
         await self._shifting.to(_at(state, Phase.CHECKING))
         problems = await self._golden(canary, packaged)
-        if not problems:
-            count = len(packaged.manifest.golden_vectors)
-            self._say("golden", f"{count} golden requests through Envoy came back as they should", requests=count)
-        return tuple(problems)
+        if problems:
+            return tuple(problems)
+        count = len(packaged.manifest.golden_vectors)
+        self._say("golden", f"{count} golden requests through Envoy came back as they should", requests=count)
+        return await self._mirror()
+
+    async def _mirror(self) -> tuple[str, ...]:
+        """Sends the canary copies of calls for a dwell, where that is configured; returns what is wrong with it."""
+        if not self._mirror_percent:
+            return ()
+        state = self._state()
+        canary = _under_way(state).canary
+        await self._shifting.to(state, mirror_to=canary)
+        self._say("mirroring", f"copies of {self._mirror_percent} % of single calls to {canary}")
+        judgement = await self._judge.watch("mirroring", state, canary, self._plan.dwell)
+        await self._shifting.to(state)
+        return judgement.reasons if judgement.finding is Finding.BAD else ()
 
     async def _climb(self) -> Result | None:
         """Walks the steps; returns how it ended if it did."""
@@ -153,7 +170,7 @@ class Deploy:
             state = _at(state, Phase.BAKING, release.step)
             await self._shifting.to(state)
         if self._plan.bake > 0:
-            judgement = await self._judge.bake(state, release.canary)
+            judgement = await self._judge.watch("baking", state, release.canary, self._plan.bake)
             if judgement.finding is Finding.BAD:
                 return await self._abort(state, judgement.reasons)
         old = state.slots[state.stable]

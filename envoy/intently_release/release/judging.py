@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from intently_release.colors import Color
 from intently_release.config import Releasing
 from intently_release.errors import ProxyProblem
-from intently_release.judge.figures import Figures, read_figures
+from intently_release.judge.figures import Figures, read_figures, under_way
 from intently_release.judge.verdict import FAULTS, Outcome, Verdict, judge
 from intently_release.judge.window import Window, between
 from intently_release.proxy.admin import EnvoyAdmin
@@ -71,13 +71,13 @@ class StepJudge:
                 finding = Finding.NO_TRAFFIC if watch.idle else Finding.INCONCLUSIVE
                 return Judgement(finding, verdict.reasons)
 
-    async def bake(self, state: State, canary: Color) -> Judgement:
-        """Watches a canary that has all traffic for as long as it bakes: only what is bad ends that early."""
+    async def watch(self, name: str, state: State, canary: Color, seconds: float) -> Judgement:
+        """Watches a canary for so long: only what is bad ends that early, and too few calls are no reason."""
         watch = _Watch(await self._figures(), time.monotonic())
-        verdict = Verdict(Outcome.TOO_FEW, ("It was not looked at.",))
-        while time.monotonic() - watch.began < self._plan.bake:
-            await asyncio.sleep(min(self._plan.poll, self._plan.bake))
-            verdict = await self._look(watch, "baking", state, canary)
+        verdict, until = Verdict(Outcome.TOO_FEW, ("It was not looked at.",)), time.monotonic() + seconds
+        while time.monotonic() < until:
+            await asyncio.sleep(min(self._plan.poll, seconds))
+            verdict = await self._look(watch, name, state, canary)
             if verdict.kind is Outcome.BAD:
                 return Judgement(Finding.BAD, verdict.reasons)
         return Judgement(Finding.GOOD, verdict.reasons)
@@ -87,7 +87,7 @@ class StepJudge:
         until = time.monotonic() + within_s
         while time.monotonic() < until:
             figures = (await self._figures()).get(color)
-            if figures is not None and figures.begun == figures.ended:
+            if figures is not None and not under_way(figures):
                 return True
             await asyncio.sleep(_IDLE_POLL_S)
         return False
@@ -111,6 +111,7 @@ class StepJudge:
                 elapsed_s=round(time.monotonic() - watch.began, 1),
                 canary=canary,
                 views={color: view_of(window) for color, window in windows.items()},
+                outcome=str(verdict.kind),
                 verdict=" ".join(verdict.reasons),
             )
         )

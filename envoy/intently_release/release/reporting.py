@@ -38,7 +38,8 @@ class Look:
         elapsed_s: Since the step began.
         canary: Which color is on trial.
         views: By color.
-        verdict: What the figures say so far, in a sentence.
+        outcome: What can be said so far, in a word.
+        verdict: The same in sentences.
     """
 
     step: str
@@ -46,6 +47,7 @@ class Look:
     elapsed_s: float
     canary: Color
     views: dict[Color, ColorView]
+    outcome: str
     verdict: str
 
 

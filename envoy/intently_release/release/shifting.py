@@ -33,6 +33,10 @@ class Shifting:
         self._store = store
         self._admin = admin
 
+    async def must_be_possible(self) -> None:
+        """Raises ProxyProblem if there is no Envoy to move traffic with."""
+        await self._admin.applied()
+
     async def to(self, state: State, mirror_to: Color | None = None) -> float:
         """Makes a state the wanted one, and returns once Envoy routes by it: after how many seconds.
 

@@ -113,6 +113,10 @@ def test_the_file_that_shows_every_knob_has_all_of_them_at_their_defaults() -> N
     assert _names(yaml.safe_load(path.read_text())) == _names(ReleaseConfig().model_dump(mode="json"))
 
 
+def test_the_file_of_make_run_can_be_used() -> None:
+    assert read_config(ROOT / "envoy" / "local.yaml").servers.flags
+
+
 def _names(value: object) -> object:
     """The keys of a document, without its values."""
     return {key: _names(each) for key, each in value.items()} if isinstance(value, dict) else None
