@@ -155,6 +155,27 @@ def test_many_changes_at_once_end_in_the_last(config: ReleaseConfig, folder: Pat
         assert envoy.stats("rds.intently.update_rejected") == {"http.intently.rds.intently.update_rejected": 0}
 
 
+def test_a_swap_as_kubernetes_does_it_is_taken_up(config: ReleaseConfig, folder: Path) -> None:
+    """The file is a link through `..data`, and only that link is renamed."""
+
+    def swap(percent: int) -> str:
+        snapshot = render(config, envoy.layout, split(Color.GREEN, percent))
+        version = watched / f"..{percent}"
+        version.mkdir()
+        (version / file.name).write_text(json.dumps(snapshot.rds))
+        (watched / "..data_tmp").symlink_to(version.name)
+        (watched / "..data_tmp").rename(watched / "..data")
+        return str(snapshot.rds["version_info"])
+
+    with running_envoy(config, folder) as envoy:
+        file = envoy.layout.xds("rds")
+        watched = file.parent
+        file.unlink()
+        file.symlink_to(f"..data/{file.name}")
+        for percent in (5, 25, 50, 100):
+            envoy.wait_applied(swap(percent))
+
+
 def test_several_writers_never_leave_a_torn_file(config: ReleaseConfig, folder: Path) -> None:
     layout = Layout(folder)
     problems: list[ReleaseError | OSError] = []
