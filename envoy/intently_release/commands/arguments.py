@@ -3,7 +3,6 @@
 import argparse
 import math
 from pathlib import Path
-from typing import Any
 
 from intently_release.colors import Color
 
@@ -26,11 +25,12 @@ def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, metavar="FILE", help="release.yaml (default: all defaults)")
     common.add_argument("--run-dir", type=Path, metavar="DIR", help="in place of the configuration's run_dir")
-    common.add_argument("--json", action="store_true", help="JSON on standard output")
+    told = argparse.ArgumentParser(add_help=False)
+    told.add_argument("--json", action="store_true", help="JSON on standard output")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, text: str, **settings: Any) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text, parents=[common], **settings)
+    def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, parents=[common, *(parents or (told,))])
 
     _render(add("render", "Write Envoy's files, checked by Envoy, without starting anything."))
     _up(add("up", "Start Envoy and the color that is stable, and keep them running until SIGTERM or Ctrl-C."))
@@ -42,8 +42,11 @@ def parser() -> argparse.ArgumentParser:
     add("abort", "Give all new calls to the stable color, and end the release that is under way.")
     add("rollback", "Give all new calls back to the color that was stable before.")
     add("drain", "Stop the color that is not stable: it finishes what it has, and tells streams to move on.")
-    resolving = {"conflict_handler": "resolve"}  # its --json may name a file
-    _compare(add("compare", "Tell how often both colors answer the same utterance differently.", **resolving))
+    reported = argparse.ArgumentParser(add_help=False)
+    reported.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="the whole report as JSON, to FILE or standard output"
+    )
+    _compare(add("compare", "Tell how often both colors answer the same utterance differently.", reported))
     history = add("history", "What was done, the latest last.")
     history.add_argument("-n", type=int, default=20, metavar="N", help="entries (default: %(default)s)")
     return top
@@ -115,9 +118,6 @@ def _compare(compare: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="tell the utterances of the N strongest differences too; without it none is told anywhere",
-    )
-    compare.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="the whole report as JSON, to FILE or standard output"
     )
 
 

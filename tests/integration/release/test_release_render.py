@@ -37,11 +37,15 @@ def weights(rds: Any) -> set[tuple[tuple[str, int], ...]]:
     }
 
 
-def test_files_of_this_host_lie_where_envoy_watches(tmp_path: Path) -> None:
+def test_files_of_this_host_lie_where_envoy_watches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["render", "--run-dir", str(tmp_path)]) == 0
 
     layout = Layout(tmp_path)
-    assert all(path.exists() for path in (layout.bootstrap, *map(layout.xds, ("lds", "cds", "rds"))))
+    files = [str(path) for path in (layout.bootstrap, *map(layout.xds, ("lds", "cds", "rds")))]
+    assert all(Path(file).exists() for file in files)
+    assert capsys.readouterr().out.splitlines() == files
+    assert run(["render", "--run-dir", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"files": files}
 
 
 def test_files_for_elsewhere_lie_in_one_folder_and_name_the_paths_there(tmp_path: Path) -> None:
