@@ -1,14 +1,20 @@
 """From an utterance and its context to token ids, with the prompt's fixed pieces tokenized once."""
 
 import itertools
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from intently_server.errors import InvalidInput
 from intently_server.model import Limits, PromptLayout
 from intently_server.types import Query, Role, Turn
+
+# Characters that become one, at most, by what the tokenizer does to text first. None of Unicode stands for more than 4
+# others, as U+1F82 does.
+_CHARS_TO_ONE = {"NoneType": 1, "NFD": 1, "NFKD": 1, "NFC": 4, "NFKC": 4}
+_SAYING = "Of all  that\tis said,\r\n 12 things are\n\nkept?! "
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,6 @@ class PromptEncoder:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
-        self._longest_token = max(map(len, tokenizer.get_vocab()))  # in bytes: a byte-level token has a sign for each
         self._prefix = self._encode(layout.prefix)
         self._utterance_open = self._encode(layout.utterance_open)
         self._suffix = self._encode(layout.suffix)
@@ -48,6 +53,7 @@ class PromptEncoder:
             Role.ASSISTANT: (self._encode(layout.assistant_open), self._encode(layout.assistant_close)),
         }
         tokenizer.encode_special_tokens = True
+        self._length = _TokenLength.of(tokenizer)
         self._max_tokens = limits.max_input_tokens
         self._room = self._max_tokens - len(self._prefix) - len(self._utterance_open) - len(self._suffix)
         if self._room < 1:
@@ -72,16 +78,26 @@ class PromptEncoder:
             InvalidInput: if it does not fit and may not be cut; names the field.
         """
         self._check_size(query)
-        utterance, *turns = self._encode_all([query.text, *(turn.text for turn in query.context)])
-        turns = [self._framed(turn, ids) for turn, ids in zip(query.context, turns, strict=True)]
-        excess = len(utterance) + sum(map(len, turns)) - self._room
+        context = self._possible(query)
+        utterance, *turns = self._encode_all([query.text, *(turn.text for turn in context)])
+        turns = [self._framed(turn, ids) for turn, ids in zip(context, turns, strict=True)]
+        too_long = len(context) < len(query.context) or len(utterance) + sum(map(len, turns)) > self._room
         may_cut = query.allow_truncation or (query.trim_context and len(utterance) <= self._room)
-        if excess > 0:
+        if too_long:
             if not may_cut:
                 raise self._too_long("text" if len(utterance) > self._room else "context")
             utterance, turns = self._cut(utterance, turns)
         ids = [*self._prefix, *itertools.chain.from_iterable(turns), *self._utterance_open, *utterance, *self._suffix]
-        return EncodedPrompt(ids, excess > 0)
+        return EncodedPrompt(ids, too_long)
+
+    def work(self, query: Query) -> int:
+        """Characters that `encode_query` will tokenize: without those of turns that cannot be in the prompt.
+
+        Raises:
+            InvalidInput: if it surely does not fit and may not be cut; names the field.
+        """
+        self._check_size(query)
+        return len(query.text) + sum(len(turn.text) for turn in self._possible(query))
 
     def _encode(self, text: str) -> list[int]:
         return self._encode_all([text])[0]
@@ -99,12 +115,28 @@ class PromptEncoder:
 
     def _check_size(self, query: Query) -> None:
         """Refuses, before it costs anything, what cannot fit even if every token were as long as the longest."""
-        longest = self._room * self._longest_token
+        if query.allow_truncation:
+            return
+        least = self._length.fewest(query.text)
+        if least > self._room:
+            raise self._too_long("text")
+        if (
+            not query.trim_context
+            and least + sum(self._length.fewest(turn.text) for turn in query.context) > self._room
+        ):
+            raise self._too_long("context")
+
+    def _possible(self, query: Query) -> Sequence[Turn]:
+        """The turns without the oldest that would surely be left out: tokenizing them would be work for nothing."""
+        context = query.context
         if not (query.allow_truncation or query.trim_context):
-            if len(query.text) > longest:
-                raise self._too_long("text")
-            if len(query.text) + sum(len(turn.text) for turn in query.context) > longest:
-                raise self._too_long("context")
+            return context
+        room = self._room - self._length.fewest(query.text)
+        for index in range(len(context) - 1, -1, -1):
+            room -= self._length.fewest(context[index].text)
+            if room < 0:
+                return context[index + 1 :]
+        return context
 
     def _cut(self, utterance: list[int], turns: list[list[int]]) -> tuple[list[int], list[list[int]]]:
         room = self._room - len(utterance)
@@ -120,3 +152,31 @@ class PromptEncoder:
         return InvalidInput.of(
             field, f"makes the prompt longer than {self._max_tokens} tokens; shorten it, or set allow_truncation"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenLength:
+    """How long a token can be: `chars` of ASCII, and `chars_to_one` times as many of other text."""
+
+    chars: int
+    chars_to_one: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "_TokenLength":
+        """That of a byte-level BPE, which has a sign for each byte; of others nothing is known."""
+        vocabulary = tokenizer.get_vocab()
+        chars_to_one = _CHARS_TO_ONE.get(type(tokenizer.normalizer).__name__)
+        if (
+            chars_to_one is None
+            or not isinstance(tokenizer.model, models.BPE)
+            or not isinstance(tokenizer.decoder, decoders.ByteLevel)
+            or not vocabulary.keys() >= set(pre_tokenizers.ByteLevel.alphabet())
+            or any(each.lstrip or each.rstrip for each in tokenizer.get_added_tokens_decoder().values())
+            or tokenizer.decode(tokenizer.encode(_SAYING, add_special_tokens=False).ids) != _SAYING
+        ):
+            return cls(sys.maxsize, 1)
+        return cls(max(map(len, vocabulary)), chars_to_one)
+
+    def fewest(self, text: str) -> int:
+        """Tokens that a text becomes at least."""
+        return len(text) // (self.chars if text.isascii() else self.chars * self.chars_to_one)

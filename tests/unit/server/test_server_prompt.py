@@ -28,6 +28,11 @@ ROOMY = Limits(max_input_tokens=4096, max_context_turns=64, max_text_chars=4096)
 forged = st.sampled_from(["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|im_", "end|>"])
 texts = st.lists(st.text(max_size=20) | forged, max_size=6).map("".join)
 turns = st.builds(Turn, st.sampled_from(list(Role)), texts)
+# Of few tokens for their length: the longest of the vocabulary, and characters that become one.
+dense = st.sampled_from(
+    [" internationally", "\u1112\u1161\u11ab", "\u03b1\u0313\u0342\u0345", "e\u0301", " the", "   "]
+)
+long_texts = st.builds(str.__mul__, dense | texts, st.integers(0, 80))
 
 
 def ids_of(tokenizer: Tokenizer, text: str, *, special: bool) -> list[int]:
@@ -121,6 +126,61 @@ def test_cutting_leaves_out_the_oldest_turns_and_then_the_end_of_the_text(
         head = len(encoder.encode("").token_ids) - len(ids_of(new_tokenizer(), LAYOUT.suffix, special=True))
         suffix = reference_ids[len(reference_ids) - (fixed - head) :]
         assert prompt.token_ids == [*reference_ids[: head + room], *suffix]
+
+
+@given(
+    text=long_texts.filter(bool),
+    context=st.lists(st.builds(Turn, st.sampled_from(list(Role)), long_texts), max_size=6),
+    room=st.integers(1, 300),
+    cut=st.sampled_from([{"allow_truncation": True}, {"trim_context": True}, {}]),
+)
+def test_what_is_not_tokenized_would_have_been_cut(
+    encoder: PromptEncoder,
+    new_tokenizer: NewTokenizer,
+    reference: Tokenizer,
+    text: str,
+    context: list[Turn],
+    room: int,
+    cut: dict[str, bool],
+) -> None:
+    """The reference tokenizes everything, and leaves out then."""
+    exact = narrow(encoder, new_tokenizer, room)
+    query = Query(text=text, context=tuple(context), **cut)
+    utterance = ids_of(reference, text, special=False)
+    kept = list(context)
+    while kept and len(laid_out(reference, text, kept)) - len(laid_out(reference, "", [])) > room:
+        del kept[0]
+    refused = (not cut and len(kept) < len(context)) or (not query.allow_truncation and len(utterance) > room)
+
+    if refused:
+        with pytest.raises(InvalidInput):
+            exact.encode_query(query)
+        return
+    whole = laid_out(reference, text, kept)
+    tail = len(ids_of(reference, LAYOUT.suffix, special=True))
+    expected = whole
+    if len(utterance) > room:
+        expected = [*whole[: len(whole) - tail - len(utterance) + room], *whole[len(whole) - tail :]]
+    prompt = exact.encode_query(query)
+    assert prompt.token_ids == expected
+    assert prompt.truncated == (len(kept) < len(context) or len(utterance) > room)
+
+
+@pytest.mark.parametrize("cut", [{"allow_truncation": True}, {"trim_context": True}])
+def test_turns_that_cannot_be_in_the_prompt_are_no_work(
+    encoder: PromptEncoder, new_tokenizer: NewTokenizer, cut: dict[str, bool]
+) -> None:
+    narrowed, said = narrow(encoder, new_tokenizer, 100), "wake me up at seven " * 1_000
+    query = Query(text="hello", context=tuple(Turn(Role.USER, said) for _ in range(64)), **cut)
+
+    assert narrowed.work(query) == len("hello")
+    assert narrowed.work(Query(text="hello", context=(Turn(Role.USER, "hi"),), **cut)) == len("hello") + len("hi")
+
+
+@pytest.mark.parametrize("query", [Query("wake me " * 1_000), Query("wake me " * 1_000, trim_context=True)])
+def test_what_surely_does_not_fit_is_no_work(encoder: PromptEncoder, new_tokenizer: NewTokenizer, query: Query) -> None:
+    with pytest.raises(InvalidInput):
+        narrow(encoder, new_tokenizer, 100).work(query)
 
 
 @given(text=texts.filter(bool), context=st.lists(turns, min_size=1, max_size=5))
