@@ -87,6 +87,7 @@ def _color(color: Color, state: State | None, now: _Now) -> dict[str, Any]:
         "share_observed": window and all_calls and round(window.calls / all_calls, 4),
         "traffic": window and dataclasses.asdict(view_of(window)),
         "retries": figures and figures.retries,
+        "overflow": figures and figures.overflow,
         "ejected": figures and figures.ejected,
         "active": figures and figures.active,
         "streams_open": figures and figures.active - under_way(figures),

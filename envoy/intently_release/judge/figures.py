@@ -87,8 +87,11 @@ class Figures:
 
 
 def under_way(figures: Figures) -> int:
-    """Single calls and batches under way, at most: one whose caller gave up counts while there are streams."""
-    return max(0, min(figures.active, figures.begun - figures.ended))
+    """Single calls and batches under way, at most: while there are streams, one whose caller gave up counts too.
+
+    What Envoy refused has ended without having begun.
+    """
+    return max(0, min(figures.active, figures.begun - figures.ended + figures.overflow))
 
 
 async def read_figures(admin: EnvoyAdmin) -> Mapping[Color, Figures]:
