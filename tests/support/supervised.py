@@ -81,14 +81,25 @@ class Host:
         Raises:
             RuntimeError: if it does not come to that; the text is what is observed, and the logs.
         """
+        self._wait(lambda: all(until(self.observed(name)) for name in names))
+        return {name: self.observed(name) for name in names}
+
+    def wait_said(self, text: str, times: int = 1) -> None:
+        """Waits until the supervisors have logged that so often.
+
+        Raises:
+            RuntimeError: as `wait`.
+        """
+        self._wait(lambda: self.said.read_text().count(text) >= times)
+
+    def _wait(self, until: Callable[[], bool]) -> None:
         give_up = time.monotonic() + _WITHIN_S
-        while not all(until(self.observed(name)) for name in names):
+        while not until():
             if time.monotonic() > give_up:
                 logs = (self.said, *self.layout.log("envoy").parent.glob("*.log"))
                 texts = [path.read_text(errors="replace")[-2000:] for path in logs]
-                raise RuntimeError("\n".join([str(read_observed(self.layout)), *texts]))
+                raise RuntimeError("\n".join([self.layout.observed.read_text(), *texts]))
             time.sleep(_POLL_S)
-        return {name: self.observed(name) for name in names}
 
     def answers(self, address: str) -> bool:
         """Whether a call there is answered, now or as soon as Envoy has seen that somebody can."""

@@ -41,7 +41,7 @@ def _place_of(arguments: Sequence[str], layout: Layout) -> str | None:
     for flag, value in itertools.pairwise(arguments):
         if flag == "--ready-file" and Path(value).parent == ready_folder(layout):
             return Path(value).stem
-        if flag == "-c" and value == str(layout.bootstrap) and "--use-dynamic-base-id" in arguments:
+        if flag == "-c" and value == str(layout.bootstrap) and "--disable-hot-restart" in arguments:
             return ENVOY
     return None
 

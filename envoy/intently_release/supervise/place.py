@@ -2,18 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-
-import aiohttp
 
 from intently_release.colors import Color
 from intently_release.config import ReleaseConfig
+from intently_release.errors import ProxyProblem
 from intently_release.layout import Layout
+from intently_release.proxy.admin import EnvoyAdmin
 
 ENVOY = "envoy"
 
-_ASKED = aiohttp.ClientTimeout(total=1.0)
+_ASKED_S = 1.0
 _ENVOY_ENDS_S = 10.0
 _SERVER_SHUTS_DOWN_S = 25.0  # its engine's end, and what callers have left after the drain; seen: 15 at most
 
@@ -45,11 +44,10 @@ def envoy_place(layout: Layout) -> Place:
     """Envoy's."""
 
     async def is_ready() -> bool:
-        session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(layout.admin_socket)), timeout=_ASKED)
         try:
-            async with session, session.get("http://envoy/ready") as response:
-                return response.status == HTTPStatus.OK
-        except (aiohttp.ClientError, TimeoutError):
+            async with EnvoyAdmin(layout.admin_socket, timeout_s=_ASKED_S) as admin:
+                return await admin.ready()
+        except ProxyProblem:
             return False
 
     return Place(

@@ -48,7 +48,7 @@ def envoy_program(config: ReleaseConfig, layout: Layout, envoy: Path) -> Program
         (
             *(str(envoy), "-c", str(layout.bootstrap)),
             "--reject-unknown-dynamic-fields",
-            "--use-dynamic-base-id",  # several on one host do not share memory by chance
+            "--disable-hot-restart",  # with it, Envoy ends as soon as whoever started it does, and shares memory
             *("--drain-time-s", f"{config.listener.drain_s:.0f}"),
             *("--log-level", "warning"),
         )

@@ -1,0 +1,70 @@
+"""Servers that do not start, or do not get ready: each is tried again, told of, and never left behind."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.supervised import Host, host, running
+
+pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
+
+_NEVER_READY = (sys.executable, "-c", "import time; time.sleep(3600)")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name, as sockets need it."""
+    with tempfile.TemporaryDirectory(prefix="intently-") as name:
+        yield Path(name)
+
+
+def started(on: Host) -> int:
+    """How often the log says that blue's server was started."""
+    return on.layout.log("blue-0").read_text().count(": starting")
+
+
+def test_a_server_that_never_starts_is_tried_again_and_its_log_is_kept(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    with host(folder) as made:
+        made.want(blue=running(folder / "empty"))
+        made.start()
+        seen = made.wait("blue-0", until=lambda seen: seen.restarts >= 2 and seen.last_exit != "")["blue-0"]
+
+        assert (seen.last_exit, seen.ready) == ("exit code 1", False)
+        assert started(made) >= 3
+        assert made.layout.log("blue-0").read_text().count("BundleError") >= 2
+        said = made.said.read_text()
+        assert said.index("started again in 0.1 s") < said.index("in 0.2 s")
+        assert made.wait("envoy")["envoy"].restarts == 0
+
+        made.want(blue=running())
+        assert made.wait("blue-0")["blue-0"].restarts == 0
+        assert made.answers(made.config.listener.address)
+
+
+def test_a_command_that_is_not_there_is_named(folder: Path) -> None:
+    with host(folder, command=("intently-servre",)) as made:
+        made.want(blue=running())
+        supervisor = made.start()
+        seen = made.wait("envoy", "blue-0", until=lambda seen: seen.ready or seen.restarts >= 2)["blue-0"]
+
+        assert "cannot be started" in seen.last_exit
+        assert "intently-servre" in seen.last_exit
+        supervisor.terminate()
+        assert supervisor.wait(60) == 0
+        assert made.processes() == []
+
+
+def test_a_server_that_does_not_get_ready_is_started_again(folder: Path) -> None:
+    with host(folder, command=_NEVER_READY, start_timeout=0.3) as made:
+        made.want(blue=running())
+        supervisor = made.start()
+        seen = made.wait("blue-0", until=lambda seen: seen.restarts >= 1)["blue-0"]
+
+        assert seen.last_exit == "was not ready within 0.3 s"
+        supervisor.terminate()
+        assert supervisor.wait(60) == 0
+        assert made.processes() == []
