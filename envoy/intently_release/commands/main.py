@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from intently_release.commands.arguments import parser
 from intently_release.commands.byhand import by_hand
+from intently_release.commands.compare import compare
 from intently_release.commands.deploy import deploy
 from intently_release.commands.desk import Desk
 from intently_release.commands.history import history
@@ -35,6 +36,7 @@ def run(arguments: list[str]) -> int:
         "deploy": deploy,
         "status": status,
         "history": history,
+        "compare": compare,
     }
     command = commands.get(options.command, by_hand)
     try:
