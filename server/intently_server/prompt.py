@@ -11,7 +11,7 @@ from intently_server.errors import InvalidInput
 from intently_server.model import Limits, PromptLayout
 from intently_server.types import Query, Role, Turn
 
-# Characters that become one, at most, by what the tokenizer does to text first. None of Unicode stands for more than 4
+# Characters that become one, at most, by what the tokenizer does to text first. None of Unicode is made of more than 4
 # others, as U+1F82 does.
 _CHARS_TO_ONE = {"NoneType": 1, "NFD": 1, "NFKD": 1, "NFC": 4, "NFKC": 4}
 _SAYING = "Of all  that\tis said,\r\n 12 things are\n\nkept?! "

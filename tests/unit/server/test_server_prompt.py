@@ -1,11 +1,12 @@
 """Prompts: pieces in their order, users' text that stays text, and cutting from the oldest turn on."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from intently_server.errors import InvalidInput
 from intently_server.model import Limits, PromptLayout
@@ -28,10 +29,9 @@ ROOMY = Limits(max_input_tokens=4096, max_context_turns=64, max_text_chars=4096)
 forged = st.sampled_from(["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|im_", "end|>"])
 texts = st.lists(st.text(max_size=20) | forged, max_size=6).map("".join)
 turns = st.builds(Turn, st.sampled_from(list(Role)), texts)
+IOTA = "\u03b1\u0313\u0342\u0345"  # four characters that become one, of three bytes
 # Of few tokens for their length: the longest of the vocabulary, and characters that become one.
-dense = st.sampled_from(
-    [" internationally", "\u1112\u1161\u11ab", "\u03b1\u0313\u0342\u0345", "e\u0301", " the", "   "]
-)
+dense = st.sampled_from([" internationally", f" {IOTA * 8}", "\u1112\u1161\u11ab", "e\u0301", " the", "   "])
 long_texts = st.builds(str.__mul__, dense | texts, st.integers(0, 80))
 
 
@@ -67,6 +67,21 @@ def encoder(new_tokenizer: NewTokenizer) -> PromptEncoder:
 @pytest.fixture(scope="module")
 def reference(new_tokenizer: NewTokenizer) -> Tokenizer:
     return new_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def new_dense_tokenizer() -> NewTokenizer:
+    """Makes a tokenizer that composes characters, as Qwen2's does, and has a token for each of two long words."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(special_tokens=specials, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator([f" internationally {IOTA * 8}"] * 5, trainer)
+    text = str(tokenizer.to_str())
+    return lambda: Tokenizer.from_str(text)
 
 
 @given(text=texts, context=st.lists(turns, max_size=4))
@@ -131,24 +146,23 @@ def test_cutting_leaves_out_the_oldest_turns_and_then_the_end_of_the_text(
 @given(
     text=long_texts.filter(bool),
     context=st.lists(st.builds(Turn, st.sampled_from(list(Role)), long_texts), max_size=6),
-    room=st.integers(1, 300),
+    fitting=st.integers(0, 6),
+    more=st.integers(-3, 3),
     cut=st.sampled_from([{"allow_truncation": True}, {"trim_context": True}, {}]),
 )
+@example("a", [Turn(Role.USER, f" {IOTA * 8}" * 80)], fitting=1, more=0, cut={"allow_truncation": True})
 def test_what_is_not_tokenized_would_have_been_cut(
-    encoder: PromptEncoder,
-    new_tokenizer: NewTokenizer,
-    reference: Tokenizer,
-    text: str,
-    context: list[Turn],
-    room: int,
-    cut: dict[str, bool],
+    new_dense_tokenizer: NewTokenizer, text: str, context: list[Turn], fitting: int, more: int, cut: dict[str, Any]
 ) -> None:
-    """The reference tokenizes everything, and leaves out then."""
-    exact = narrow(encoder, new_tokenizer, room)
+    """The reference tokenizes everything, and leaves out then. There is room for about so many turns as fit."""
+    reference = new_dense_tokenizer()
+    fixed = len(laid_out(reference, "", []))
+    room = max(1, len(laid_out(reference, text, context[len(context) - min(fitting, len(context)) :])) - fixed + more)
+    exact = PromptEncoder(new_dense_tokenizer(), LAYOUT, Limits(fixed + room, 64, 4096))
     query = Query(text=text, context=tuple(context), **cut)
     utterance = ids_of(reference, text, special=False)
     kept = list(context)
-    while kept and len(laid_out(reference, text, kept)) - len(laid_out(reference, "", [])) > room:
+    while kept and len(laid_out(reference, text, kept)) > fixed + room:
         del kept[0]
     refused = (not cut and len(kept) < len(context)) or (not query.allow_truncation and len(utterance) > room)
 
@@ -168,7 +182,7 @@ def test_what_is_not_tokenized_would_have_been_cut(
 
 @pytest.mark.parametrize("cut", [{"allow_truncation": True}, {"trim_context": True}])
 def test_turns_that_cannot_be_in_the_prompt_are_no_work(
-    encoder: PromptEncoder, new_tokenizer: NewTokenizer, cut: dict[str, bool]
+    encoder: PromptEncoder, new_tokenizer: NewTokenizer, cut: dict[str, Any]
 ) -> None:
     narrowed, said = narrow(encoder, new_tokenizer, 100), "wake me up at seven " * 1_000
     query = Query(text="hello", context=tuple(Turn(Role.USER, said) for _ in range(64)), **cut)
