@@ -150,7 +150,7 @@ def test_cutting_leaves_out_the_oldest_turns_and_then_the_end_of_the_text(
     more=st.integers(-3, 3),
     cut=st.sampled_from([{"allow_truncation": True}, {"trim_context": True}, {}]),
 )
-@example("a", [Turn(Role.USER, f" {IOTA * 8}" * 80)], fitting=1, more=0, cut={"allow_truncation": True})
+@example(text="a", context=[Turn(Role.USER, f" {IOTA * 8}" * 80)], fitting=1, more=0, cut={"allow_truncation": True})
 def test_what_is_not_tokenized_would_have_been_cut(
     new_dense_tokenizer: NewTokenizer, text: str, context: list[Turn], fitting: int, more: int, cut: dict[str, Any]
 ) -> None:
