@@ -25,7 +25,7 @@ from intently_release.colors import Color, all_to
 from intently_release.config import ReleaseConfig, read_config
 from intently_release.errors import ReleaseError
 from intently_release.layout import Layout
-from intently_release.state import Observed, Seen, Slot, State, Store, read_observed
+from intently_release.state import Observed, Seen, Slot, State, Store, read_observed, supervisor_of
 from intently_release.supervise import on_signals, supervise
 from support.paths import BUNDLE, ROOT
 from support.serving import free_address
@@ -91,6 +91,14 @@ class Host:
             RuntimeError: as `wait`.
         """
         self._wait(lambda: self.said.read_text().count(text) >= times)
+
+    def wait_held(self, supervisor: "subprocess.Popen[bytes]") -> None:
+        """Waits until this supervisor has the run directory. What is observed before may be of the last one.
+
+        Raises:
+            RuntimeError: as `wait`.
+        """
+        self._wait(lambda: (holder := supervisor_of(self.layout)) is not None and holder.pid == supervisor.pid)
 
     def _wait(self, until: Callable[[], bool]) -> None:
         give_up = time.monotonic() + _WITHIN_S

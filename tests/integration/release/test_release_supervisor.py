@@ -107,12 +107,13 @@ def test_a_revision_that_was_only_not_known_restarts_nothing(blue: Host) -> None
     assert after == before.model_copy(update={"revision": "aa"})
 
 
-def test_told_to_end_it_ends_the_servers_then_envoy_and_leaves_nothing(blue: Host) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_told_to_end_it_ends_the_servers_then_envoy_and_leaves_nothing(blue: Host, number: signal.Signals) -> None:
     blue.want(green=running())
     blue.wait("green-0")
 
     [supervisor] = blue.supervisors
-    supervisor.terminate()
+    supervisor.send_signal(number)
 
     assert supervisor.wait(60) == 0
     assert blue.processes() == []

@@ -1,10 +1,12 @@
 """The supervisor is killed: what it ran lives on, and the next one takes it over without a twin."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -153,6 +155,28 @@ def test_a_server_whose_place_is_not_there_any_more_is_ended(both: Host) -> None
     both.wait("green-0", until=lambda seen: seen.pid is None)
 
     assert len(both.processes()) == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment_it_converges(seed: int) -> None:
+    moments = random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="intently-") as name, host(Path(name)) as made:
+        made.want(blue=running())
+        for turn in range(6):
+            made.want(green=running() if turn % 2 else Slot(bundle=BUNDLE))
+            made.start()
+            time.sleep(moments.uniform(0.3, 1.5))  # from before it has the lock to well after all runs
+            kill_supervisor(made)
+
+        supervisor = made.start()
+        made.wait_held(supervisor)
+        made.wait("envoy", "blue-0", "green-0", until=lambda seen: seen.ready and len(made.processes()) == 3)
+        assert made.answers(made.config.listener.address)
+        assert len(made.processes()) == 3
+
+        supervisor.terminate()
+        assert supervisor.wait(60) == 0
+        assert made.processes() == []
 
 
 def test_a_process_that_only_names_the_same_files_is_left_alone(both: Host) -> None:
