@@ -100,6 +100,14 @@ def _compare(compare: argparse.ArgumentParser) -> None:
         "be, context and language_code; labels are not needed",
     )
     compare.add_argument(
+        "--mirrored",
+        nargs="?",
+        type=_seconds,
+        const=10.0,
+        metavar="SECONDS",
+        help="in place of a replay, watch for so long (%(const)g) what is mirrored: tells a lower bound",
+    )
+    compare.add_argument(
         "--concurrency", type=_at_least_one, default=16, metavar="N", help="utterances under way (default: %(default)s)"
     )
     compare.add_argument(

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from intently_release.compare.mirrored import MirroredReport
 from intently_release.compare.report import ColorReport, Report
 
 _MOST_PAIRS = 20
@@ -22,6 +23,28 @@ def print_replayed(report: Report, console: Console) -> None:
             console.print(f"and {len(report.pairs) - _MOST_PAIRS} pairs more, in the report of --json")
     if report.strongest is not None:
         console.print(_strongest(report))
+
+
+def print_mirrored(report: MirroredReport, console: Console) -> None:
+    """Prints it: the bound in a sentence that says what it is, and what each color decided how often."""
+    stable, canary = report.stable, report.canary
+    console.print(
+        f"In {report.seconds:g} s {stable.color} ({stable.revision[:12]}) answered {stable.answers} single calls, "
+        f"{canary.color} ({canary.revision[:12]}) {canary.answers}."
+    )
+    if report.differ_share_at_least is None:
+        console.print("No call is known to have reached both. Calls are mirrored while `deploy` mirrors them.")
+        return
+    console.print(
+        f"LOWER BOUND: of {report.both_at_least} calls that both answered they differ on {report.differ_at_least} at "
+        f"least: {report.differ_share_at_least:.2%}. It may be more: Envoy throws the copies' answers away, and only "
+        "how often each color decided what can be compared. A replay of utterances tells the whole."
+    )
+    table = _table("decided", "stable", "canary", title="How often it was decided")
+    for row in [each for each in report.decided if each.stable != each.canary][:_MOST_PAIRS]:
+        table.add_row(escape(row.text), str(row.stable), str(row.canary))
+    if table.rows:
+        console.print(table)
 
 
 def _print_sentences(report: Report, console: Console) -> None:
@@ -82,7 +105,7 @@ def _said(answer: Mapping[str, Any]) -> str:
 def _table(*columns: str, title: str | None = None) -> Table:
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
     for column in columns:
-        numeric = column in {"answered", "p50 ms", "p99 ms", "count", "line"}
+        numeric = column in {"answered", "p50 ms", "p99 ms", "count", "line", "stable", "canary"}
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     return table
 

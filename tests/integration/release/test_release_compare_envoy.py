@@ -12,34 +12,16 @@ from typing import Any
 import pytest
 
 from intently.v1 import bundle_pb2, intent_service_pb2
-from support.bundles import Manifest, copy_bundle, edit_config, edit_manifest, read_manifest
+from support.bundles import read_manifest
 from support.paths import BUNDLE
 from support.release_stack import COMMAND, Stack, stack
+from support.swapping_bundle import SWAPPED, swapping_bundle
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240)]
 
 GOLDEN = read_manifest(BUNDLE).golden_vectors
-SWAPPED = {GOLDEN[0].intent: GOLDEN[1].intent, GOLDEN[1].intent: GOLDEN[0].intent}
 UNKNOWN = "zebra umbrella quartz"  # out of scope to an engine in memory
 QUICK = {"patience": 1.2}
-
-
-def swapping_bundle(made: Stack, name: str) -> Path:
-    """A bundle that calls two intents by each other's names."""
-
-    def swap(manifest: Manifest) -> None:
-        for intent in manifest.label_set.intents:
-            intent.name = SWAPPED.get(intent.name, intent.name)
-        for golden in manifest.golden_vectors:
-            golden.intent = SWAPPED.get(golden.intent, golden.intent)
-        manifest.label_set.version += "-swapped"
-
-    target = copy_bundle(BUNDLE, made.folder / name)
-    rows = json.loads((target / "config.json").read_text())["id2label"]
-    named = {row: SWAPPED.get(label, label) for row, label in rows.items()}
-    edit_config(target, id2label=named, label2id={label: int(row) for row, label in named.items()})
-    edit_manifest(target, swap)
-    return target
 
 
 def started(made: Stack, bundle: Path) -> Path:
