@@ -16,10 +16,11 @@ import yaml
 
 from support.bundles import Manifest, copy_bundle, edit_manifest
 from support.paths import BUNDLE, ROOT
+from support.server_process import SMALL_ENGINE
 from support.serving import free_address
 
 COMMAND = (sys.executable, "-m", "intently_release.commands.main")
-_UP_WITHIN_S = 60.0
+_UP_WITHIN_S = 240.0  # vLLM's start, on a busy machine
 _END_WITHIN_S = 60.0
 _COMMAND_WITHIN_S = 300.0
 _QUICK = {
@@ -109,16 +110,27 @@ def finished(process: "subprocess.Popen[str]") -> Done:
     return Done(process.returncode, events, errors)
 
 
+def wait_for(process: "subprocess.Popen[str]", kind: str) -> None:
+    """Returns once a command has told of such an event; what it told before is then taken."""
+    assert process.stdout is not None
+    while True:
+        line = process.stdout.readline()
+        assert line, f"it ended before: {process.communicate()[1]}"
+        if json.loads(line)["event"] == kind:
+            return
+
+
 @contextlib.contextmanager
-def stack(*server_flags: str, **changes: Mapping[str, Any]) -> Iterator[Stack]:
-    """Runs a stack with the engine in memory until the block ends; yields once a call through Envoy was answered.
+def stack(*server_flags: str, real_engine: bool = False, **changes: Mapping[str, Any]) -> Iterator[Stack]:
+    """Runs a stack until the block ends; yields once a call through Envoy was answered.
 
     Args:
         server_flags: Of support.in_memory_process, beside the server's own.
+        real_engine: Serves with vLLM, and leaves those flags out.
         changes: Parts of release.yaml, such as releasing={"dwell": 3}.
     """
     with tempfile.TemporaryDirectory(prefix="ir-", dir="/tmp") as name:
-        made = _made(Path(name), server_flags, changes)
+        made = _made(Path(name), () if real_engine else server_flags, changes, real_engine)
         process = made.start("up", "--bundle", str(made.bundle("first")))
         try:
             _wait_serving(process, made)
@@ -132,9 +144,13 @@ def stack(*server_flags: str, **changes: Mapping[str, Any]) -> Iterator[Stack]:
                 process.communicate()
 
 
-def _made(folder: Path, server_flags: tuple[str, ...], changes: Mapping[str, Mapping[str, Any]]) -> Stack:
+def _made(
+    folder: Path, server_flags: tuple[str, ...], changes: Mapping[str, Mapping[str, Any]], real_engine: bool
+) -> Stack:
     address = free_address()
     command = [sys.executable, "-m", "support.in_memory_process", *server_flags]
+    if real_engine:
+        command = ["intently-server", *SMALL_ENGINE]
     document: dict[str, Any] = {
         "run_dir": str(folder / "run"),
         "metrics": free_address(),

@@ -13,7 +13,7 @@ from intently_release.errors import ProxyProblem, ServerProblem
 from intently_release.layout import Layout
 from intently_release.proxy.admin import EnvoyAdmin
 from intently_release.release.packaged import Packaged
-from intently_release.state import read_observed
+from intently_release.state import read_observed, supervisor_of
 from intently_release.xds.names import PIN_HEADER
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.05
 _ASK_TIMEOUT_S = 2.0
+_UNSUPERVISED_S = 10.0  # in which a supervisor may be started again
 _MOST_DEATHS = 3  # before it has served; more of the same would not help
 
 
@@ -46,7 +47,7 @@ class Readiness:
         Raises:
             ServerProblem: if it does not within the time, or its server dies again and again. Names the log.
         """
-        began = time.monotonic()
+        began = supervised_at = time.monotonic()
         deaths_before = self._deaths(color)
         missing = "its servers were not seen yet"
         while time.monotonic() - began < self._timeout_s:
@@ -55,6 +56,10 @@ class Readiness:
                 return time.monotonic() - began
             if (deaths := self._deaths(color) - deaths_before) >= _MOST_DEATHS:
                 raise ServerProblem(f"{color}'s server died {deaths} times before it served; see {self._log(color)}")
+            if supervisor_of(self._layout) is not None or not read_observed(self._layout):
+                supervised_at = time.monotonic()  # on Kubernetes there is none, and never was
+            elif time.monotonic() - supervised_at > _UNSUPERVISED_S:
+                raise ServerProblem(f"nobody starts {color}'s servers: `intently-release up` has ended")
             await asyncio.sleep(_POLL_S)
         raise ServerProblem(f"{color} is not ready after {self._timeout_s:g} s: {missing}; see {self._log(color)}")
 

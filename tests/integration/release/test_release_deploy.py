@@ -3,12 +3,11 @@
 import asyncio
 import json
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from support.release_stack import Done, Stack, finished, stack
+from support.release_stack import Done, Stack, finished, stack, wait_for
 from support.restart_load import RestartLoad
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240)]
@@ -96,7 +95,7 @@ def test_without_traffic_the_golden_requests_may_decide(healthy: Stack) -> None:
 
 def test_two_at_once_the_second_is_told_by_whom(healthy: Stack) -> None:
     first = healthy.start("deploy", str(healthy.bundle(CANARY)))
-    _wait_for(first, "started")
+    wait_for(first, "started")
 
     second = healthy.run("shift", "10")
     first.terminate()
@@ -113,7 +112,7 @@ async def test_who_is_killed_goes_on_from_there(healthy: Stack, until: str) -> N
 
     def kill_and_go_on() -> Done:
         killed = healthy.start("deploy", bundle)
-        _wait_for(killed, until)
+        wait_for(killed, until)
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
         assert healthy.run("deploy", str(healthy.bundle("third"))).code == 2  # not another one meanwhile
@@ -147,13 +146,3 @@ def test_a_bundle_that_never_starts_is_given_up() -> None:
         assert done.code == 1, done.errors
         assert weights_of(made) == {"blue": 100, "green": 0}
         assert "green-0.log" in done.event("aborted")["reasons"][0]
-
-
-def _wait_for(process: "subprocess.Popen[str]", kind: str) -> None:
-    """Returns once the command has told of such an event."""
-    assert process.stdout is not None
-    while True:
-        line = process.stdout.readline()
-        assert line, f"it ended before: {process.communicate()[1]}"
-        if json.loads(line)["event"] == kind:
-            return
