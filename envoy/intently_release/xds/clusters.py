@@ -14,6 +14,9 @@ from intently_release.xds.typed import CLUSTER_TYPE, Json, extension, seconds, s
 
 _CONNECT_TIMEOUT_S = 0.5
 _MAX_CONNECTIONS = 10_000
+# A color keeps its calls while one of its servers in a thousand is well. With Envoy's default, 140 %, it gives some of
+# them to the other color once under 72 % are: 30 % with one of two, though that be a canary that nobody has judged.
+_NO_SPILLING = 100_000
 _MIN_RETRIES = 200  # at once, however few calls there are
 _KEEPALIVE = {"interval": "2s", "timeout": "1s"}  # what a server that hangs is noticed by, on streams that are open
 
@@ -43,7 +46,11 @@ def _servers(config: ReleaseConfig, color: Color) -> Json:
 def _discovery(config: ReleaseConfig, color: Color) -> Json:
     servers = config.colors.of(color)
     endpoints = [{"endpoint": {"address": socket_address(address)}} for address in servers.endpoints]
-    assignment = {"cluster_name": cluster_of(color), "endpoints": [{"lb_endpoints": endpoints}]}
+    assignment = {
+        "cluster_name": cluster_of(color),
+        "endpoints": [{"lb_endpoints": endpoints}],
+        "policy": {"overprovisioning_factor": _NO_SPILLING},
+    }
     named = any(not _is_ip(host_of(address)) for address in servers.endpoints)
     if named or servers.discovery == "dns":
         return {"type": "STRICT_DNS", "dns_lookup_family": "ALL", "load_assignment": assignment}
