@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from intently_release.compare.answers import Decision
 from intently_release.compare.mirrored import MirroredReport
 from intently_release.compare.report import ColorReport, Report
 
@@ -98,8 +99,8 @@ def _strongest(report: Report) -> Table:
 
 
 def _said(answer: Mapping[str, Any]) -> str:
-    what = answer["intent"] if answer["outcome"] == "matched" else f"{answer['intent']} ({answer['outcome']})"
-    return f"{escape(what.strip())} {answer['confidence']:.3f}"
+    decision = Decision(answer["outcome"], answer["intent"])
+    return f"{escape(str(decision))} {answer['confidence']:.3f}"
 
 
 def _table(*columns: str, title: str | None = None) -> Table:

@@ -57,8 +57,9 @@ class Replay:
                 task.cancel()
 
     async def _exchange(self, utterance: Utterance) -> Exchange:
-        replies = await asyncio.gather(*(self._ask(color, utterance) for color in Color))
-        return Exchange(utterance, dict(zip(Color, replies, strict=True)))
+        colors = list(Color) if utterance.line % 2 else list(reversed(Color))  # neither is always asked first
+        replies = await asyncio.gather(*(self._ask(color, utterance) for color in colors))
+        return Exchange(utterance, dict(zip(colors, replies, strict=True)))
 
     async def _ask(self, color: Color, utterance: Utterance) -> Reply:
         began = time.perf_counter()

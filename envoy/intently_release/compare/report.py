@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from intently_release.colors import Color
-from intently_release.compare.answers import Decision, Reply
-from intently_release.compare.replay import Exchange
-from intently_release.compare.tally import ColorTally, Tally
+from intently_release.compare.answers import Answer, Decision
+from intently_release.compare.tally import ColorTally, Difference, Tally
 from intently_release.compare.utterances import Utterances
 from intently_release.compare.wilson import wilson
 
@@ -114,7 +113,7 @@ def report_of(tally: Tally, utterances: Utterances, *, with_utterances: bool) ->
             Pair(before._asdict(), after._asdict(), count)
             for (before, after), count in sorted(tally.pairs.items(), key=lambda item: (-item[1], item[0]))
         ),
-        strongest=[_strong(exchange, tally) for exchange in tally.strongest] if with_utterances else None,
+        strongest=[_strong(each) for each in tally.strongest] if with_utterances else None,
     )
 
 
@@ -129,17 +128,15 @@ def _color(color: Color, tally: ColorTally) -> ColorReport:
     )
 
 
-def _strong(exchange: Exchange, tally: Tally) -> Mapping[str, Any]:
-    utterance, replies = exchange.utterance, exchange.replies
+def _strong(difference: Difference) -> Mapping[str, Any]:
+    utterance = difference.utterance
     return {
         "line": utterance.line,
         "UTTERANCE": utterance.request.text,
-        "stable": _said(replies[tally.stable]),
-        "canary": _said(replies[tally.stable.other]),
+        "stable": _said(difference.stable),
+        "canary": _said(difference.canary),
     }
 
 
-def _said(reply: Reply) -> Mapping[str, Any] | None:
-    if (answer := reply.answer) is None:
-        return None
+def _said(answer: Answer) -> Mapping[str, Any]:
     return {**answer.decision._asdict(), "confidence": round(answer.confidence, _DIGITS)}

@@ -8,6 +8,7 @@ from intently_release.colors import Color
 from intently_release.compare.answers import AMBIGUOUS, OUT_OF_SCOPE, Answer, Decision, Reply
 from intently_release.compare.replay import Exchange
 from intently_release.compare.spread import Durations, Shares
+from intently_release.compare.utterances import Utterance
 
 
 @dataclass(slots=True)
@@ -38,13 +39,22 @@ class ColorTally:
         self.latency.add(reply.seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An utterance that the colors decided differently."""
+
+    utterance: Utterance
+    stable: Answer
+    canary: Answer
+
+
 class Tally:
     """What came of all exchanges so far.
 
     Args:
         stable: The color that the other is compared with.
         confident: A disagreement is a confident one where both confidences reach it.
-        keep: How many exchanges to keep, utterances and all: those where both colors are surest and differ.
+        keep: How many differences to keep, utterances and all: those where both colors are surest and differ.
 
     Attributes:
         compared: Exchanges that both colors answered.
@@ -69,7 +79,7 @@ class Tally:
         self.pairs: Counter[tuple[Decision, Decision]] = Counter()
         self._keep = keep
         self._difference = 0.0
-        self._kept: list[tuple[float, int, Exchange]] = []  # a heap: the weakest is the first to go
+        self._kept: list[tuple[float, int, Difference]] = []  # a heap: the weakest is the first to go
 
     @property
     def mean_difference(self) -> float | None:
@@ -78,9 +88,9 @@ class Tally:
         return self._difference / agreed if agreed else None
 
     @property
-    def strongest(self) -> list[Exchange]:
-        """The exchanges that were kept, the strongest disagreement first."""
-        return [exchange for _, _, exchange in sorted(self._kept, reverse=True)]
+    def strongest(self) -> list[Difference]:
+        """The differences that were kept, the strongest first."""
+        return [difference for _, _, difference in sorted(self._kept, reverse=True)]
 
     def add(self, exchange: Exchange) -> None:
         """One more."""
@@ -93,9 +103,10 @@ class Tally:
         if stable.decision == canary.decision:
             self._difference += abs(stable.confidence - canary.confidence)
         else:
-            self._add_difference(exchange, stable, canary)
+            self._add_difference(Difference(exchange.utterance, stable, canary))
 
-    def _add_difference(self, exchange: Exchange, stable: Answer, canary: Answer) -> None:
+    def _add_difference(self, difference: Difference) -> None:
+        stable, canary = difference.stable, difference.canary
         self.differ += 1
         self.pairs[stable.decision, canary.decision] += 1
         self.colors[self.stable].confidence.add(stable.confidence)
@@ -111,6 +122,6 @@ class Tally:
         if strength >= self.confident and AMBIGUOUS not in outcomes:
             self.confident_differ += 1
         if self._keep:
-            # The earlier line wins a tie; lines are numbered once each, so exchanges are never compared themselves.
-            entry = (strength, -exchange.utterance.line, exchange)
+            # The earlier line wins a tie; lines are numbered once each, so no two entries tie.
+            entry = (strength, -difference.utterance.line, difference)
             (heapq.heappush if len(self._kept) < self._keep else heapq.heappushpop)(self._kept, entry)
