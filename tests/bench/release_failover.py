@@ -1,0 +1,67 @@
+"""Ends a color at half the traffic, by every signal, and counts the calls that fail.
+
+    python tests/bench/release_failover.py [--seconds 8] [--callers 8]
+
+The load is calls by gRPC alone, which retries nothing, and by the client library, each in as many tasks. A color that
+gets SIGSTOP hangs until the end of its run. Prints JSON; exits with 1 if a call failed.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.release_stack import Stack, stack
+from support.restart_load import RestartLoad
+
+_SHOWN = 3
+_SIGNALS = (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP)
+
+
+def main() -> int:
+    """Runs it; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=8.0, help="of load in each run (default: %(default)s)")
+    parser.add_argument("--callers", type=int, default=8)
+    options = parser.parse_args()
+    runs = [_run(number, color, options) for number in _SIGNALS for color in ("blue", "green")]
+    good = all(run["failed"] == 0 for run in runs)
+    sys.stdout.write(json.dumps({"runs": runs, "good": good}, indent=1) + "\n")
+    return 0 if good else 1
+
+
+def _run(number: signal.Signals, color: str, options: argparse.Namespace) -> dict[str, Any]:
+    with stack("--step-ms", "2", "--batch", "64") as made:
+        for command in (("deploy", str(made.bundle("second")), "--no-traffic=promote", "--fast"), ("shift", "50")):
+            if (done := made.run(*command)).code:
+                raise RuntimeError(done.errors)
+        run = {"signal": number.name, "color": color, **uvloop.run(_loaded(made, number, color, options))}
+    sys.stderr.write(f"{json.dumps(run)}\n")
+    return run
+
+
+async def _loaded(made: Stack, number: signal.Signals, color: str, options: argparse.Namespace) -> dict[str, Any]:
+    pid, load = made.observed()[f"{color}-0"]["pid"], RestartLoad(made.address)
+    try:
+        async with load.running(callers=options.callers, bare=options.callers, streams=0):
+            await asyncio.sleep(options.seconds / 4)
+            os.kill(pid, number)
+            await asyncio.sleep(options.seconds * 3 / 4)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    failed = len(load.failures)
+    return {"calls": load.answered.total() + failed, "failed": failed, "first_failures": load.failures[:_SHOWN]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
