@@ -45,7 +45,8 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write(f"intently-release: {error}\n")
         return CANNOT
     except KeyboardInterrupt:
-        sys.stderr.write("intently-release: interrupted; the same command again goes on from here\n")
+        hint = "; the same command again goes on from here" if options.command == "deploy" else ""
+        sys.stderr.write(f"intently-release: interrupted{hint}\n")
         return INTERRUPTED
 
 

@@ -142,7 +142,7 @@ async def test_a_few_calls_a_second_promote_nothing() -> None:
 
 
 async def test_what_is_used_is_not_drained() -> None:
-    changes: dict[str, dict[str, Any]] = {
+    changes: dict[str, Any] = {
         "servers": {"max_wait": 5.0},
         "traffic": {"per_try_timeout": 20, "timeout": 20},
     }
@@ -169,7 +169,7 @@ async def _under_way(made: Stack, color: str) -> None:
 
 
 async def test_a_crowd_of_calls_overflows_nothing() -> None:
-    changes: dict[str, dict[str, Any]] = {
+    changes: dict[str, Any] = {
         "servers": {"max_wait": 15.0, "flags": ["--admin-address", "", "--max-in-flight", "4096"]},
         "traffic": {"per_try_timeout": 30, "timeout": 30},
     }
