@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from intently_server.admission import Admission
+from intently_server.admission import Admission, Place
 from intently_server.calibration import decide
 from intently_server.engine.base import Engine
 from intently_server.model import Model
@@ -14,7 +14,7 @@ from intently_server.types import Caller, Classification, Query, Stages
 from intently_server.validation import QueryValidator
 
 _INLINE_CHARS = 2_000  # tokenized in a millisecond or two
-_TOKENIZER_THREADS = 2
+_LONG_THREADS, _SHORT_THREADS = 2, 1  # for long texts, and for short ones that come many at once: never behind those
 
 
 class Classifier:
@@ -49,7 +49,8 @@ class Classifier:
         self._rows = {name: row for row, name in enumerate(model.intents)}
         self._clock = clock
         self._inline = _InlineBudget(_INLINE_CHARS)
-        self._threads = ThreadPoolExecutor(_TOKENIZER_THREADS, thread_name_prefix="tokenize")
+        self._long = admission.threads(_LONG_THREADS, "tokenize-long")
+        self._short = admission.threads(_SHORT_THREADS, "tokenize-short")
 
     async def classify(self, query: Query, caller: Caller, stages: Stages) -> Classification:
         """Returns the intent of one utterance. Cancelling the call aborts the work inside the engine.
@@ -65,7 +66,7 @@ class Classifier:
         self.validator.check(query)
         with self._admission.enter(caller) as place:
             stages.admitted = self._clock()
-            prompt = await self._encode(query)
+            prompt = await self._encode(query, place)
             stages.encoded = self._clock()
             await place.turn(len(prompt.token_ids) - self._encoder.prefix_tokens, stages)
             stages.started = self._clock()
@@ -88,11 +89,14 @@ class Classifier:
             timing=stages.timing,
         )
 
-    async def _encode(self, query: Query) -> EncodedPrompt:
+    async def _encode(self, query: Query, place: Place) -> EncodedPrompt:
         chars = len(query.text) + sum(len(turn.text) for turn in query.context)
         if self._inline.spend(chars):
             return self._encoder.encode_query(query)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._encoder.encode_query, query)
+        if chars > _INLINE_CHARS:
+            chars = self._encoder.work(query)
+        threads = self._long if chars > _INLINE_CHARS else self._short
+        return await threads.run(place, chars, partial(self._encoder.encode_query, query))
 
 
 class _InlineBudget:

@@ -4,22 +4,22 @@ A request enters (counted, or refused), is tokenized, and then takes its turn: a
 after those before it in a fair queue. What the queue holds can still be taken back; what the engine holds, it works on.
 """
 
-import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 
-from intently_server.admission.bounds import AdmissionLoad, Bounds
+from intently_server.admission.bounds import TRUSTED_SHARE, AdmissionLoad, Bounds
 from intently_server.admission.capacity import Capacity
-from intently_server.admission.fair_queue import FairQueue
+from intently_server.admission.fair_threads import FairThreads
 from intently_server.admission.fastest import Fastest
 from intently_server.admission.place import Place
+from intently_server.admission.waiting import Waiting
 from intently_server.errors import DeadlineUnmeetable, Overloaded
 from intently_server.types import Caller, Stages
 
 _SHORTEST_RETRY_S = 0.01
 _LONGEST_RETRY_S = 5.0
-_TRUSTED_SHARE = 0.75  # of the longest wait that may be expected: the rest is for what the estimate cannot know
 _ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine
 _LEAST_RUNNING = 32  # requests that the engine is given whatever its rate: fewer would starve it
 
@@ -36,13 +36,21 @@ class Admission:
         self._bounds = bounds
         self._clock = clock
         self._capacity = Capacity(clock())
-        self._queue: FairQueue[Place] = FairQueue()
+        self._queue = Waiting(bounds.max_wait_s, clock, self._overloaded)
+        self._threads: list[FairThreads] = []
         self._in_flight = 0
+        self._of_flow: Counter[str] = Counter()  # in flight
         self._running = 0
         self._running_cost = 0.0
         self._mean_cost = 1.0
         self._refused = 0
         self._fastest = Fastest()
+
+    def threads(self, count: int, name: str) -> FairThreads:
+        """Threads for work that a request needs before its turn. Its place can be taken while it waits for one."""
+        made = FairThreads(count, name, self._bounds.max_wait_s, self._clock, self._overloaded)
+        self._threads.append(made)
+        return made
 
     def load(self) -> AdmissionLoad:
         """What is in flight."""
@@ -70,9 +78,10 @@ class Admission:
         """
         place = Place(self, caller, self._clock())
         self._refuse_the_late(place)
-        if self._in_flight >= self._bounds.max_in_flight and not self._push_out(place, self._mean_cost):
+        if self._in_flight >= self._bounds.max_in_flight and not self._make_room(place):
             raise self._overloaded(f"{self._bounds.max_in_flight} requests are in flight, as many as this server takes")
         self._in_flight += 1
+        self._of_flow[place.flow] += 1
         return place
 
     async def turn(self, place: Place, cost: float, stages: Stages) -> None:
@@ -85,21 +94,16 @@ class Admission:
         while self._queue.cost + cost > self._bounds.max_queued_tokens:
             if not self._push_out(place, cost):
                 raise self._overloaded(f"{self._bounds.max_queued_tokens} tokens wait, as many as this server takes")
-        place.started = asyncio.get_running_loop().create_future()
-        place.entry = self._queue.push(place.flow, place.of_class, place.weight, cost, place, stages.place_in_queue)
-        stages.place_in_queue = place.entry.order
+        started = self._queue.push(place, cost, stages)
         self._start_those_next()  # a push-out may have made room
-        try:
-            async with asyncio.timeout(None if place.caller.patient else _TRUSTED_SHARE * self._bounds.max_wait_s):
-                await place.started
-        except TimeoutError:
-            raise self._overloaded("this server has become slower than it was when it took the request") from None
+        await self._queue.turn(place, started)
 
     def leave(self, place: Place, answered: bool) -> None:
         """Gives a place back."""
         self._in_flight -= 1
-        if place.entry is not None:
-            self._queue.withdraw(place.entry)
+        self._of_flow[place.flow] -= 1
+        if not self._of_flow[place.flow]:
+            del self._of_flow[place.flow]
         if not place.running:
             return
         now = self._clock()
@@ -124,10 +128,7 @@ class Admission:
 
     def _start_those_next(self) -> None:
         while self._running < self._max_running and (place := self._queue.pop()) is not None:
-            place.entry = None
-            if place.started is not None and not place.started.done():  # done: it was cancelled, and is about to leave
-                self._start(place)
-                place.started.set_result(None)
+            self._start(place)
 
     def _start(self, place: Place) -> None:
         place.running = True
@@ -142,9 +143,7 @@ class Admission:
         rate = self._capacity.cost_per_s
         if not rate or not self._in_flight:
             return 0.0
-        return (
-            self._running_cost + self._queue.ahead(place.flow, place.of_class, place.weight, self._mean_cost)
-        ) / rate
+        return (self._running_cost + self._queue.ahead(place, self._mean_cost)) / rate
 
     def _refuse_the_late(self, place: Place) -> None:
         expected_s, caller = self._expected_s(place), place.caller
@@ -157,33 +156,39 @@ class Admission:
                 raise DeadlineUnmeetable(
                     "the deadline would pass before an answer, by how long answers take at present"
                 )
-        if not caller.patient and expected_s > _TRUSTED_SHARE * self._bounds.max_wait_s:
+        if not caller.patient and expected_s > TRUSTED_SHARE * self._bounds.max_wait_s:
             raise self._overloaded(
                 f"an answer would take about {expected_s:.2g} s, and this server takes on what it can answer in "
                 f"{self._bounds.max_wait_s:g} s"
             )
 
+    def _make_room(self, newcomer: Place) -> bool:
+        """Refuses one that waits for its turn, or for a thread if its flow has more in flight than the newcomer's."""
+        if self._push_out(newcomer, self._mean_cost):
+            return True
+        for threads in self._threads:
+            victim = threads.waiting.last_of_heaviest()
+            if victim is not None and self._of_flow[victim.flow] > self._of_flow[newcomer.flow] + 1:
+                threads.waiting.push_out(victim)
+                return True
+        return False
+
     def _push_out(self, newcomer: Place, cost: float) -> bool:
         """Refuses the latest request of the flow with the most waiting, if that is more than the newcomer's has."""
-        latest = self._queue.latest_of_heaviest()
-        if latest is None:
+        victim = self._queue.last_of_heaviest()
+        if victim is None or victim.flow == newcomer.flow or not self._queue.is_lighter(newcomer, cost, than=victim):
             return False
-        victim = latest.item
-        heavier = latest.flow.load > self._queue.load(newcomer.flow, newcomer.weight, cost)
-        if victim.flow == newcomer.flow or not heavier:
-            return False
-        self._queue.withdraw(latest)
-        if victim.started is not None and not victim.started.done():
-            victim.started.set_exception(self._overloaded("others with less in flight came first"))
+        self._queue.push_out(victim)
         return True
 
-    def _overloaded(self, message: str) -> Overloaded:
-        self._capacity.refused()
+    def _overloaded(self, message: str, least_retry_s: float = 0.0) -> Overloaded:
+        if 2 * (self._running + len(self._queue)) >= self._in_flight:  # else it is the texts that are too much
+            self._capacity.refused()
         self._refused += 1
-        return Overloaded(message, self._retry_after())
+        return Overloaded(message, self._retry_after(least_retry_s))
 
-    def _retry_after(self) -> float:
-        """Seconds in which the measured rate works off a tenth of what is in flight."""
+    def _retry_after(self, least_s: float) -> float:
+        """Seconds in which the measured rate works off a tenth of what is in flight, at least so many."""
         rate = self._capacity.requests_per_s or self._capacity.throughput
         hint = self._in_flight / (10 * rate) if rate else 0.0
-        return min(_LONGEST_RETRY_S, max(_SHORTEST_RETRY_S, hint))
+        return min(_LONGEST_RETRY_S, max(_SHORTEST_RETRY_S, hint, least_s))

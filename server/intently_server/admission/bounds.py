@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+TRUSTED_SHARE = 0.75  # of the longest wait that may be expected: the rest is for what the estimate cannot know
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:

@@ -21,7 +21,7 @@ class Place:
     Attributes:
         entered: When it was given, in the clock's seconds.
         entry: In the queue, while it waits there.
-        started: Done when its turn has come, if it had to wait.
+        started: Done when its turn has come, if it had to wait: for a thread, or later for the engine.
         running: Whether the engine may have it.
         begun: Since when, in the clock's seconds.
     """
@@ -39,6 +39,12 @@ class Place:
     def flow(self) -> str:
         """Names the flow that the request shares a part of the server with."""
         return self.caller.flow
+
+    @property
+    def granted(self) -> bool:
+        """Whether the turn that it waited for has come."""
+        started = self.started
+        return started is not None and started.done() and not started.cancelled() and started.exception() is None
 
     @property
     def of_class(self) -> tuple[Priority, bool]:
