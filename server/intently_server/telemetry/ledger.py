@@ -18,12 +18,22 @@ logger = logging.getLogger(__name__)
 _MOST = 64  # entries; settling them takes a fraction of a millisecond
 
 
+def bare(error: BaseException) -> BaseException:
+    """The same error without traceback and causes, which hold the frames that it went through, and so the request."""
+    try:
+        kept = type(error).__new__(type(error))
+    except TypeError:  # a fault of ours, of a class that cannot be made of nothing
+        kept = Exception()
+    kept.__dict__.update(error.__dict__)
+    return kept
+
+
 class UtteranceEntry(NamedTuple):
     """An utterance that was answered or failed.
 
     Attributes:
         stages: How far it came.
-        result: Its answer, or why there is none.
+        result: Its answer, or why there is none, as `bare` makes it.
         now: When that was, in seconds of the clock.
         utterance: What was said, if traces are to have it.
     """
@@ -46,7 +56,7 @@ class CallRecord:
         utterances: Those that are counted with the call, since its end may say why there was no answer.
         ended_at: When it ended, in seconds of the clock.
         status: How.
-        error: What ended it early, if anything did.
+        error: What ended it early, if anything did, as `bare` makes it.
     """
 
     __slots__ = ("arrived", "ended_at", "error", "method", "status", "trace", "utterances")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from intently_server.observer import Metadata
 from intently_server.telemetry.figures import STREAM, Figures
-from intently_server.telemetry.ledger import CallRecord, Ledger, UtteranceEntry
+from intently_server.telemetry.ledger import CallRecord, Ledger, UtteranceEntry, bare
 from intently_server.telemetry.load_report import LoadReports
 from intently_server.telemetry.spans import CallTrace
 from intently_server.telemetry.tracing import Tracing
@@ -48,7 +48,7 @@ class TelemetryObserver:
     def refused(self, method: str, status: str, error: BaseException) -> None:
         """See `Observer.refused`. There is no span: whoever is not known here shall not cause the work for one."""
         call = CallRecord(method, self.clock(), None)
-        call.status, call.error = status, error
+        call.status, call.error = status, bare(error)
         self.ledger.ended(call)
 
 
@@ -64,6 +64,8 @@ class ObservedCall(CallRecord):
     def classified(self, utterance: str, stages: Stages, result: Classification | BaseException) -> None:
         """See `CallObserver.classified`."""
         observer = self._observer
+        if isinstance(result, BaseException):
+            result = bare(result)
         entry = UtteranceEntry(stages, result, observer.clock(), utterance if observer.records_utterances else None)
         if self.method == STREAM:
             observer.ledger.classified(self, entry)
@@ -82,5 +84,5 @@ class ObservedCall(CallRecord):
             observer.figures.streams -= 1
         self.ended_at = observer.clock()
         self.status = status
-        self.error = error
+        self.error = None if error is None else bare(error)
         observer.ledger.ended(self)
