@@ -35,7 +35,10 @@ def listen(parts: Parts, security: Security) -> tuple[grpc.aio.Server, str]:
     settings, observer = parts.settings, parts.telemetry.observer
     interceptors = [*security.interceptors(observer), Decoding()]
     server = grpc.aio.server(interceptors=interceptors, options=_channel_options(settings))
-    _add_services(server, parts, Handlers(parts.lifecycle, observer, settings.max_priority))
+    # The rest of a larger batch would always be refused.
+    max_batch_size = min(settings.max_batch_size, settings.max_in_flight)
+    handlers = Handlers(parts.lifecycle, observer, settings.max_priority, max_batch_size)
+    _add_services(server, parts, handlers, max_batch_size)
     port = 0 if _is_served(settings) else _bind(server, settings.address, security.credentials())
     if port == 0:
         raise AddressError(f"cannot listen on {settings.address}: is it taken, or no address of this host?")
@@ -64,11 +67,11 @@ def _is_served(settings: Settings) -> bool:
             return False
 
 
-def _add_services(server: grpc.aio.Server, parts: Parts, handlers: Handlers) -> None:
+def _add_services(server: grpc.aio.Server, parts: Parts, handlers: Handlers, max_batch_size: int) -> None:
     settings, limits = parts.settings, parts.limits
     intents = IntentServicer(
         parts.lifecycle,
-        min(settings.max_batch_size, settings.max_in_flight),  # the rest of a larger batch would always be refused
+        max_batch_size,
         StreamLimits(
             max_in_flight=settings.stream_max_in_flight,
             max_context_turns=limits.max_context_turns,

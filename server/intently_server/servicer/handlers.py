@@ -14,15 +14,19 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from intently.v1 import intent_service_pb2
 from intently_server.errors import IntentlyError, InternalFault, InvalidInput
 from intently_server.lifecycle import Lifecycle
 from intently_server.observer import CallObserver, Observer
+from intently_server.servicer.batch_length import check_length
 from intently_server.servicer.call import Call, Context, caller_of
 from intently_server.servicer.status import abort, status_code
 from intently_server.servicer.wire_fault import explain
 from intently_server.types import Priority
 
 logger = logging.getLogger(__name__)
+
+_BATCH = intent_service_pb2.DESCRIPTOR.message_types_by_name["BatchClassifyRequest"]
 
 
 class Handlers:
@@ -32,6 +36,7 @@ class Handlers:
         lifecycle: Told of each call while it is under way.
         observer: Told of each call, and how it ended.
         max_priority: The highest priority that a caller may claim.
+        max_batch_size: Requests in one batch at most.
         clock: Monotonic seconds.
     """
 
@@ -40,11 +45,13 @@ class Handlers:
         lifecycle: Lifecycle,
         observer: Observer,
         max_priority: Priority,
+        max_batch_size: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lifecycle = lifecycle
         self._observer = observer
         self._max_priority = max_priority
+        self._max_batch_size = max_batch_size
         self._clock = clock
 
     def of(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
@@ -67,6 +74,8 @@ class Handlers:
 
         async def unary(raw: bytes, context: Context) -> Any:
             async def decode_and_answer(call: Call) -> Any:
+                if method.input_type is _BATCH:
+                    check_length(raw, self._max_batch_size)
                 request = _decode(raw, method)
                 if isinstance(request, InvalidInput):
                     raise request
@@ -110,6 +119,7 @@ class Handlers:
         told = error if isinstance(error, IntentlyError) else InternalFault()
         trailers = observer.trailers()
         observer.ended(status_code(told).name, error)
+        error.__traceback__ = error.__context__ = None  # they hold the request, which nobody needs while this is sent
         await abort(context, told, trailers)
 
 

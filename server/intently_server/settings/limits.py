@@ -12,7 +12,7 @@ class LimitSettings(BaseModel):
 
     max_message_bytes: Annotated[
         int, Field(gt=0, description="Bytes of a message; gRPC refuses a larger one with RESOURCE_EXHAUSTED.")
-    ] = 8 * 1024 * 1024
+    ] = 2 * 1024 * 1024
     max_text_chars: Annotated[
         int, Field(gt=0, description="Characters of an utterance or a turn; the bundle may set less.")
     ] = 32_768

@@ -11,6 +11,7 @@ import grpc
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from intently_server.settings import Settings
 from support.hostile.attack import Attack
 from support.hostile.connections import REQUEST
 from support.hostile.peer import BATCH, CLASSIFY, STREAM, connect, data, framed
@@ -30,8 +31,9 @@ _METHODS = (
     "/grpc.health.v1.Health/Check",
 )
 _PIECE = 16_384
-_LARGE = 9 * 1024 * 1024  # over the server's limit
 _MiB = 1024 * 1024
+LIMIT = Settings.model_fields["max_message_bytes"].default
+_LARGE = LIMIT + _MiB
 _CALLS_AT_ONCE = 200
 
 
@@ -49,7 +51,7 @@ async def false_lengths(address: str, times: int) -> None:
         frames: list[Frame] = []
         for number in range(times):
             headers = peer.headers(_METHODS[number % len(_METHODS)])
-            claimed = (2**32 - 1, 2**31, 8 * _MiB, 8 * _MiB + 1, 200)[number % 5]
+            claimed = (2**32 - 1, 2**31, LIMIT, LIMIT + 1, 200)[number % 5]
             body = framed(b"x" * 100, length=claimed)
             frames += [headers, data(headers.stream_id, body, end=number % 2 == 0)]
         await peer.send(*frames)
@@ -141,6 +143,20 @@ async def cancelled_calls(address: str, times: int) -> None:
     gc.collect()  # gRPC keeps a channel and its connection in a cycle with calls that were cancelled
 
 
+async def lists_of_nothing(address: str, times: int) -> None:
+    """The largest batches, of millions of requests of nothing, and requests with as many turns, several at once."""
+    half = (LIMIT - 100) // 2
+    batch, turns = b"\x0a\x00" * half, b"\x1a\x00" * half
+    options = [("grpc.max_send_message_length", -1)]
+    async with grpc.aio.insecure_channel(address, options=options) as channel:
+        for _ in range(times):
+            calls: list[grpc.aio.Call] = [
+                channel.unary_unary(path)(message) for path, message in ((BATCH, batch), (CLASSIFY, turns)) * 3
+            ]
+            for call in calls:
+                await _expect(call, grpc.StatusCode.INVALID_ARGUMENT)
+
+
 async def _begin(intents: "IntentServiceAsyncStub", number: int) -> grpc.aio.Call:
     if number % 4:
         return intents.Classify(pb.ClassifyRequest(text="hello"))
@@ -151,9 +167,7 @@ async def _begin(intents: "IntentServiceAsyncStub", number: int) -> grpc.aio.Cal
     return stream
 
 
-async def _expect(
-    call: "grpc.aio.UnaryUnaryCall[pb.ClassifyRequest, pb.ClassifyResponse]", code: grpc.StatusCode
-) -> None:
+async def _expect(call: grpc.aio.Call, code: grpc.StatusCode) -> None:
     got = await call.code()
     assert got is code, got
 
@@ -203,4 +217,5 @@ CALL_ATTACKS = (
     Attack(absurd_beginnings, 10),
     Attack(absurd_deadlines, 10),
     Attack(cancelled_calls, 2_000),
+    Attack(lists_of_nothing, 5),
 )

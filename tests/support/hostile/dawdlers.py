@@ -6,8 +6,10 @@ from hyperframe.frame import Frame, WindowUpdateFrame
 
 from intently.v1 import intent_service_pb2 as pb
 from support.hostile.attack import Attack
+from support.hostile.calls import LIMIT
 from support.hostile.connections import REQUEST
 from support.hostile.peer import BATCH, CLASSIFY, STREAM, Peer, connect, data, framed
+from support.hostile.windows import WindowedSender
 
 _MOMENT_S = 0.5
 _STREAMS = 20  # of a connection
@@ -72,6 +74,18 @@ async def slow_writers(address: str, times: int) -> None:
         await peer.heard()
 
 
+async def large_unfinished_messages(address: str, times: int) -> None:
+    """Calls whose messages are as large as may be, and of which the last byte never comes."""
+    async with await connect(address) as peer:
+        sender = WindowedSender(peer)
+        for _ in range(times):
+            headers = peer.headers(CLASSIFY)
+            await peer.send(headers)
+            sender.add(headers.stream_id, framed(bytes(LIMIT - 1), length=LIMIT))
+        await sender.send_all()
+        await peer.heard()
+
+
 async def unread_batches(address: str, times: int) -> None:
     """Batches, whose answers are large, on connections from which nothing is ever read."""
     batch = pb.BatchClassifyRequest(requests=[pb.ClassifyRequest(text="hello", top_k=100)] * 100).SerializeToString()
@@ -98,5 +112,6 @@ DAWDLERS = (
     Attack(slow_readers_without_window, 1),
     Attack(drop_by_drop_readers, 2),
     Attack(slow_writers, 200),
+    Attack(large_unfinished_messages, 30),
     Attack(unread_batches, 2),
 )
