@@ -14,6 +14,7 @@ from intently_server.servicer.decoding import Decoding
 from intently_server.servicer.handlers import Handlers
 from intently_server.servicer.intent import IntentServicer
 from intently_server.servicer.models import ModelServicer
+from intently_server.servicer.open_streams import OpenStreams
 from intently_server.servicer.stream import StreamLimits
 from intently_server.settings import Settings
 
@@ -33,7 +34,7 @@ def listen(parts: Parts, security: Security) -> tuple[grpc.aio.Server, str]:
         AddressError: if the address cannot be listened on.
     """
     settings, observer = parts.settings, parts.telemetry.observer
-    interceptors = [*security.interceptors(observer), Decoding()]
+    interceptors = [*security.interceptors(observer), OpenStreams(settings.max_streams, observer), Decoding()]
     server = grpc.aio.server(interceptors=interceptors, options=_channel_options(settings))
     # The rest of a larger batch would always be refused.
     max_batch_size = min(settings.max_batch_size, settings.max_in_flight)

@@ -28,6 +28,9 @@ BUNDLES = sorted(path.parent for path in (ROOT / "build_model" / "bundles").glob
         ("requests in flight", "max_in_flight"),
         ("items in flight on a stream", "stream_max_in_flight"),
         ("streams of a connection", "max_concurrent_streams"),
+        ("streams open in all", "max_streams"),
+        ("connections", "max_connections"),
+        ("calls that no handler has begun", "max_unseen_calls"),
     ],
 )
 def test_limits_are_the_defaults(row: str, setting: str) -> None:

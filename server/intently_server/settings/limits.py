@@ -40,6 +40,14 @@ class LimitSettings(BaseModel):
     max_concurrent_streams: Annotated[
         int, Field(gt=0, description="HTTP/2 streams of one connection; no less than what a proxy in front sends.")
     ] = 1000
+    max_streams: Annotated[
+        int,
+        Field(
+            gt=0,
+            description="Streams open at once, over all connections, watches of health and reflection included; more "
+            "are refused with RESOURCE_EXHAUSTED.",
+        ),
+    ] = 10_000
     stream_max_in_flight: Annotated[int, Field(gt=0, description="Items in flight on one ClassifyStream.")] = 64
     max_priority: Annotated[
         Priority, Field(description="The highest priority that a caller may claim by the metadata x-intently-priority.")

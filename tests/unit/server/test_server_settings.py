@@ -21,6 +21,7 @@ SAMPLES = {
     "max_queued_tokens": "99",
     "max_wait": "0.5",
     "max_concurrent_streams": "9",
+    "max_streams": "12",
     "stream_max_in_flight": "10",
     "max_priority": "low",
     "default_top_k": "3",
