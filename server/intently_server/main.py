@@ -67,6 +67,8 @@ async def start_vllm(settings: Settings, bundle: Bundle) -> Engine:
             kv_cache_gib=settings.kv_cache_gib,
             gpu_memory_utilization=settings.gpu_memory_utilization,
             tensor_parallel_size=settings.tensor_parallel_size,
+            data_parallel_size=settings.data_parallel_size,
+            executor=settings.executor,
             enforce_eager=settings.enforce_eager,
             name=bundle.model.name,
             metrics=settings.metrics and settings.admin_address != "",

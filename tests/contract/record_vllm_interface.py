@@ -64,6 +64,8 @@ FIELDS = {
             "kv_cache_memory_bytes",
             "gpu_memory_utilization",
             "tensor_parallel_size",
+            "data_parallel_size",
+            "distributed_executor_backend",
             "enforce_eager",
             "disable_log_stats",
             "enable_log_requests",

@@ -46,6 +46,8 @@ class VllmConfig:
             since vLLM would otherwise ask for that share of the whole machine, and fail where it is not free.
         gpu_memory_utilization: Share of the GPU's memory that vLLM may take, 0 to 1.
         tensor_parallel_size: GPUs that share each layer.
+        data_parallel_size: Copies of the engine, each on GPUs of its own.
+        executor: "mp", "ray", or "auto" for vLLM's choice.
         enforce_eager: Whether to skip compilation: a quicker start, slower answers.
         name: Of the model, for vLLM's metrics.
         metrics: Whether vLLM keeps metrics, in prometheus_client's default registry.
@@ -60,6 +62,8 @@ class VllmConfig:
     kv_cache_gib: float | None = None
     gpu_memory_utilization: float = 0.9
     tensor_parallel_size: int = 1
+    data_parallel_size: int = 1
+    executor: str = "auto"
     enforce_eager: bool = False
     name: str = "model"
     metrics: bool = True
@@ -83,6 +87,8 @@ class VllmConfig:
             "kv_cache_memory_bytes": self._kv_cache_bytes(),
             "gpu_memory_utilization": self.gpu_memory_utilization,
             "tensor_parallel_size": self.tensor_parallel_size,
+            "data_parallel_size": self.data_parallel_size,
+            "distributed_executor_backend": None if self.executor == "auto" else self.executor,
             "enforce_eager": self.enforce_eager,
             "disable_log_stats": True,
             "enable_log_requests": False,

@@ -21,4 +21,11 @@ class EngineSettings(BaseModel):
     ] = None
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1, description="Share of the GPU's memory to take.")] = 0.9
     tensor_parallel_size: Annotated[int, Field(gt=0, description="GPUs that share each layer.")] = 1
+    data_parallel_size: Annotated[
+        int, Field(gt=0, description="Copies of the engine behind this one server, each on GPUs of its own.")
+    ] = 1
+    executor: Annotated[
+        Literal["auto", "mp", "ray"],
+        Field(description="How vLLM starts its workers: ray, which must be installed, also on other nodes."),
+    ] = "auto"
     enforce_eager: Annotated[bool, Field(description="Skip compilation: a quicker start, slower answers.")] = False

@@ -100,9 +100,12 @@ async def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_behind(bundl
         assert "Traceback" not in server.log.read_text(errors="replace")
 
 
-async def test_a_server_that_is_killed_leaves_nothing_behind(bundle_path: Path, tmp_path: Path) -> None:
-    with running_server(bundle_path, tmp_path) as server:
+@pytest.mark.parametrize("engines", [1, 2])
+async def test_a_server_that_is_killed_leaves_nothing_behind(bundle_path: Path, tmp_path: Path, engines: int) -> None:
+    with running_server(bundle_path, tmp_path, "--data-parallel-size", f"{engines}") as server:
         below = server.descendants()
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            assert (await IntentServiceStub(channel).Classify(long_requests(1)[0])).predictions
 
         server.process.kill()
 

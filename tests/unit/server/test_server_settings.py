@@ -41,6 +41,8 @@ SAMPLES = {
     "kv_cache_gib": "0.5",
     "gpu_memory_utilization": "0.25",
     "tensor_parallel_size": "2",
+    "data_parallel_size": "3",
+    "executor": "ray",
     "admin_address": "127.0.0.1:9464",
     "otlp_endpoint": "http://localhost:4317",
     "trace_sample_ratio": "0.25",
