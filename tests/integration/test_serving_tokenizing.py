@@ -110,12 +110,14 @@ async def test_places_that_wait_to_be_tokenized_do_not_shut_others_out(
     start_in_memory: StartInMemory, bundle: Bundle
 ) -> None:
     server = await start_in_memory(max_in_flight=64, max_wait=600.0)
-    prompt = bundle.encoder.encode_query(Query(LONG.text, allow_truncation=True))
+    longest = pb.ClassifyRequest(text=WORDS[:30_000], allow_truncation=True)
+    prompt = bundle.encoder.encode_query(Query(longest.text, allow_truncation=True))
     server.engine.hold_only(tuple(prompt.token_ids))
     async with other_connection(server) as elsewhere:
-        batch = pb.BatchClassifyRequest(requests=[LONG] * 64)
+        batch = pb.BatchClassifyRequest(requests=[longest] * 64)
         greedy = asyncio.ensure_future(server.served.intents.BatchClassify(batch))
-        await server.engine.wait_running(1)
+        while not server.engine.prompts:  # noqa: ASYNC110  # the others wait to be tokenized meanwhile
+            await asyncio.sleep(0.001)
 
         try:
             answer = await elsewhere.Classify(SHORT)
