@@ -52,10 +52,12 @@ class Verdict:
     Attributes:
         kind: In a word.
         reasons: Why, in sentences for operators with the numbers in them; one at least.
+        may_pass: Whether more calls may say otherwise: one pause of a machine makes all calls slow that are under way.
     """
 
     kind: Outcome
     reasons: tuple[str, ...]
+    may_pass: bool = False
 
 
 def judge(thresholds: Thresholds, canary: Window, stable: Window) -> Verdict:
@@ -76,8 +78,9 @@ def judge(thresholds: Thresholds, canary: Window, stable: Window) -> Verdict:
             Outcome.TOO_FEW,
             (f"The canary saw {canary.seen} calls in {canary.seconds:.1f} s, of {thresholds.min_requests} needed.",),
         )
-    if bad := _bad(thresholds, canary, stable):
-        return Verdict(Outcome.BAD, bad)
+    bad, slow = _bad(thresholds, canary, stable), _too_slow(thresholds, canary, stable)
+    if bad or slow:
+        return Verdict(Outcome.BAD, (*bad, slow) if slow else bad, may_pass=not bad)
     if unclear := _unclear(canary, stable):
         return Verdict(Outcome.UNKNOWN, unclear)
     if incomparable := _incomparable(thresholds, canary, stable):
@@ -120,7 +123,6 @@ def _bad(thresholds: Thresholds, canary: Window, stable: Window) -> tuple[str, .
             (stable.unanswered, stable.seen),
         ),
         _too_often_again(thresholds, canary),
-        _too_slow(thresholds, canary, stable),
     )
     return tuple(reason for reason in reasons if reason)
 

@@ -54,15 +54,16 @@ class StepJudge:
     async def step(self, name: str, state: State, canary: Color) -> Judgement:
         """Judges a step: at least for its dwell, at most until patience is over.
 
-        A bad canary is told of at once. What cannot be said when patience is over is not good.
+        A bad canary is told of at once; one that is only slow, when the dwell is over. What cannot be said when
+        patience is over is not good.
         """
         watch = _Watch(await self._figures(), time.monotonic())
         while True:
             await asyncio.sleep(self._plan.poll)
             verdict = await self._look(watch, name, state, canary)
-            if verdict.kind is Outcome.BAD:
-                return Judgement(Finding.BAD, verdict.reasons)
             elapsed = time.monotonic() - watch.began
+            if verdict.kind is Outcome.BAD and (elapsed >= self._plan.dwell or not verdict.may_pass):
+                return Judgement(Finding.BAD, verdict.reasons)
             if verdict.kind is Outcome.GOOD and elapsed >= self._plan.dwell:
                 return Judgement(Finding.GOOD, verdict.reasons)
             if elapsed >= self._plan.dwell and watch.idle and self._plan.no_traffic == "promote":
@@ -78,9 +79,9 @@ class StepJudge:
         while time.monotonic() < until:
             await asyncio.sleep(min(self._plan.poll, seconds))
             verdict = await self._look(watch, name, state, canary)
-            if verdict.kind is Outcome.BAD:
+            if verdict.kind is Outcome.BAD and not verdict.may_pass:
                 return Judgement(Finding.BAD, verdict.reasons)
-        return Judgement(Finding.GOOD, verdict.reasons)
+        return Judgement(Finding.BAD if verdict.kind is Outcome.BAD else Finding.GOOD, verdict.reasons)
 
     async def wait_idle(self, color: Color, within_s: float) -> bool:
         """Returns once a color has only streams under way, which its drain moves on; False if that takes too long."""

@@ -118,6 +118,14 @@ def test_a_few_slow_calls_are_an_accident() -> None:
     assert verdict(window({0: 500}, latency=latencies(494, 6))).kind is Outcome.BAD
 
 
+def test_only_what_is_slow_may_pass() -> None:
+    slow = latencies(50, 50)
+
+    assert verdict(window({0: 100}, latency=slow)).may_pass
+    assert not verdict(window({0: 90, 13: 10}, latency=slow)).may_pass
+    assert len(verdict(window({0: 90, 13: 10}, latency=slow)).reasons) == 2
+
+
 def test_a_slow_median_is_not_hidden_by_a_stable_color_with_a_long_tail() -> None:
     busy = window({0: 1000}, latency=latencies(980, 20, slow_ms=40))
 
