@@ -47,7 +47,7 @@ def _run(case: str, options: argparse.Namespace) -> dict[str, Any]:
 
 async def _deploy(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
     bundle, load = str(made.bundle(CANARY)), RestartLoad(made.address)
-    async with load.running(callers=options.callers, bare=options.callers, streams=0):
+    async with load.running(callers=options.callers, bare=options.callers, streams=0, batches=0):
         await asyncio.sleep(1.0)
         done = await asyncio.to_thread(made.run, "deploy", bundle)
         await asyncio.sleep(1.0)

@@ -2,8 +2,8 @@
 
     python tests/bench/release_deploys.py [--deploys 10] [--callers 12] [--streams 20] [--fast]
 
-The load is calls and long-lived streams of the client library, and calls by gRPC alone, which retries nothing. Prints
-JSON; exits with 1 if a call failed, an item was lost or answered twice, or a deploy did not promote.
+The load is calls, batches and long-lived streams of the client library, and calls by gRPC alone, which retries nothing.
+Prints JSON; exits with 1 if a call failed, an item was lost or answered twice, or a deploy did not promote.
 """
 
 import argparse
@@ -39,7 +39,8 @@ async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
     bundles = [made.folder / "first", made.bundle("second")]
     load, deploys = RestartLoad(made.address), []
     began = time.monotonic()
-    async with load.running(callers=options.callers, bare=options.callers, streams=options.streams):
+    numbers = {"callers": options.callers, "bare": options.callers, "streams": options.streams}
+    async with load.running(**numbers, batches=options.batches):
         await load.wait_more_than(load.answered.copy())
         for number in range(options.deploys):
             bundle = bundles[(number + 1) % 2]
@@ -53,6 +54,7 @@ async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "calls": answered.get("call", 0) + answered.get("bare", 0),
         "items": answered.get("item", 0),
+        "batches": answered.get("batch", 0),
         "calls_per_s": round((answered.get("call", 0) + answered.get("bare", 0)) / seconds, 1),
         "failures": load.failures[:_SHOWN],
         "failures_in_all": len(load.failures),
@@ -83,6 +85,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--deploys", type=int, default=10)
     parser.add_argument("--callers", type=int, default=12, help="of the library, and as many by gRPC alone")
     parser.add_argument("--streams", type=int, default=20)
+    parser.add_argument("--batches", type=int, default=2, help="callers that send batches of eight")
     parser.add_argument("--fast", action="store_true", help="deploy --fast")
     parser.add_argument("--steps", type=int, nargs="+", default=[5, 25, 50, 100])
     parser.add_argument("--dwell", type=float, default=2.0)

@@ -15,6 +15,7 @@ from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 
 _TIMEOUT_S = 15.0
 _PAUSE_S = 0.01
+_BATCH = 8
 _NO_RETRIES = [("grpc.enable_retries", 0)]
 
 
@@ -25,7 +26,8 @@ class RestartLoad:
         address: HOST:PORT of what stands before the servers.
 
     Attributes:
-        answered: Good answers: "call" and "item" by the client library, "bare" by gRPC alone, which retries nothing.
+        answered: Good answers: "call", "batch" and "item" by the client library, "bare" by gRPC alone, which retries
+            nothing.
         failures: Everything else.
     """
 
@@ -36,7 +38,9 @@ class RestartLoad:
         self.failures: list[str] = []
 
     @contextlib.asynccontextmanager
-    async def running(self, *, callers: int = 3, bare: int = 2, streams: int = 4) -> AsyncIterator[None]:
+    async def running(
+        self, *, callers: int = 3, bare: int = 2, streams: int = 4, batches: int = 1
+    ) -> AsyncIterator[None]:
         """Runs until the block ends, and then until all that was sent is answered."""
         bare_channel = grpc.aio.insecure_channel(self._address, options=_NO_RETRIES)
         library = IntentClient(self._address, timeout_s=_TIMEOUT_S)
@@ -45,6 +49,8 @@ class RestartLoad:
                 tasks.create_task(self._call(client, caller))
             for caller in range(bare):
                 tasks.create_task(self._call_bare(channel, caller))
+            for caller in range(batches):
+                tasks.create_task(self._batch(client, caller))
             for caller in range(streams):
                 tasks.create_task(self._stream(client, ordered=bool(caller % 2)))
             try:
@@ -68,6 +74,19 @@ class RestartLoad:
             else:
                 self._count("call", right=answer.predictions == right.predictions)
             await asyncio.sleep(_PAUSE_S)
+
+    async def _batch(self, client: IntentClient, caller: int) -> None:
+        texts = [f"batch {caller} {number}" for number in range(_BATCH)]
+        while not self._over.is_set():
+            try:
+                answers = await client.classify_batch(texts)
+            except IntentlyError as error:
+                self.failures.append(f"batch: {error}")
+            else:
+                errors = [answer for answer in answers if isinstance(answer, IntentlyError)]
+                self.failures += [f"of a batch: {error}" for error in errors]
+                self._count("batch", right=len(answers) == _BATCH)
+            await asyncio.sleep(_BATCH * _PAUSE_S)
 
     async def _call_bare(self, channel: grpc.aio.Channel, caller: int) -> None:
         intents, number = IntentServiceStub(channel), 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from intently.v1.intent_service_pb2_grpc import IntentServiceAsyncStub
     from intently.v1.model_service_pb2_grpc import ModelServiceAsyncStub
 
+_NOT_EPHEMERAL = (18_000, 32_000)
 _LARGE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
@@ -77,7 +79,9 @@ async def serving(bundle: Path, start_engine: EngineFactory, **settings: Any) ->
 
 
 def free_address() -> str:
-    """A loopback address that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """A loopback address that was free a moment ago, of a port that the system gives no outgoing connection."""
+    while True:
+        address = ("127.0.0.1", random.randrange(*_NOT_EPHEMERAL))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(address)
+            return f"{address[0]}:{address[1]}"
