@@ -23,6 +23,8 @@ COMMAND = (sys.executable, "-m", "intently_release.commands.main")
 _UP_WITHIN_S = 240.0  # vLLM's start, on a busy machine
 _END_WITHIN_S = 60.0
 _COMMAND_WITHIN_S = 300.0
+# Two engines whose threads wait for each other on the same cores, spinning, would come to a standstill.
+_ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 _QUICK = {
     "dwell": 1.0,
     "patience": 10.0,
@@ -164,7 +166,8 @@ def _made(
     config = folder / "release.yaml"
     config.write_text(yaml.safe_dump(document))
     path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
-    return Stack(folder, address, config, {**os.environ, "PYTHONPATH": path, "MALLOC_ARENA_MAX": "1"})
+    environment = {**os.environ, "PYTHONPATH": path, "MALLOC_ARENA_MAX": "1", **(_ONE_THREAD if real_engine else {})}
+    return Stack(folder, address, config, environment)
 
 
 def _wait_serving(process: "subprocess.Popen[str]", made: Stack) -> None:
