@@ -10,7 +10,6 @@ from pathlib import Path
 from intently_release.colors import Color, all_to, split
 from intently_release.commands.desk import Desk
 from intently_release.errors import ConfigProblem, Refused
-from intently_release.release.shifting import revisions
 from intently_release.xds.checks import check
 from intently_release.xds.publish import publish
 from intently_release.xds.snapshot import Snapshot, render
@@ -43,7 +42,7 @@ async def _here(desk: Desk) -> list[Path]:
     """Where Envoy watches: for what is wanted, or for blue alone where nothing is."""
     with desk.store.held("render"):
         state = desk.store.read()
-        weights, pins = (all_to(Color.BLUE), {}) if state is None else (state.weights, revisions(state))
+        weights, pins = (all_to(Color.BLUE), {}) if state is None else (state.weights, state.revisions)
         snapshot = render(desk.config, desk.layout, weights, pins)
         await asyncio.to_thread(publish, snapshot, desk.layout)
     return [desk.layout.bootstrap, *(desk.layout.xds(kind) for kind in ("lds", "cds", "rds"))]

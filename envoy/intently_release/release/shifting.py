@@ -48,7 +48,7 @@ class Shifting:
         """
         began = time.monotonic()
         self._store.write(state)
-        snapshot = render(self._config, self._layout, state.weights, revisions(state), mirror_to)
+        snapshot = render(self._config, self._layout, state.weights, state.revisions, mirror_to)
         version = await asyncio.to_thread(publish_routes, snapshot, self._layout)
         while True:
             applied = await self._admin.applied()
@@ -60,8 +60,3 @@ class Shifting:
                     f"see {self._layout.log('envoy')}"
                 )
             await asyncio.sleep(_POLL_S)
-
-
-def revisions(state: State) -> dict[Color, str]:
-    """The revisions that callers may pin: of what runs."""
-    return {color: slot.revision for color, slot in state.slots.items() if slot.wanted == "running" and slot.revision}

@@ -94,6 +94,13 @@ class State(_Frozen):
     def _all_slots(cls, slots: dict[Color, Slot]) -> dict[Color, Slot]:
         return {color: slots.get(color, Slot()) for color in Color}
 
+    @property
+    def revisions(self) -> dict[Color, str]:
+        """What each color serves, as far as it serves and it is known: what callers may pin."""
+        return {
+            color: slot.revision for color, slot in self.slots.items() if slot.revision and slot.wanted == "running"
+        }
+
     def with_slot(self, color: Color, slot: Slot) -> "State":
         """The same with another slot of this color."""
         return self.changed(slots={**self.slots, color: slot})
