@@ -1,0 +1,1 @@
+"""The commands of `intently-build`, a module each: its arguments, and what runs it."""
