@@ -11,18 +11,17 @@ _COMMANDS = (train, package, evaluate, inspect)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns 0, or 2 after one line on stderr for what the user can mend."""
+    """Runs one command. Returns its exit code, or 2 after one line on stderr for what the user can mend."""
     parsed = build_parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = parsed.command
+    command: Callable[[argparse.Namespace], int | None] = parsed.command  # None is success
     try:
-        command(parsed)
+        return command(parsed) or 0
     except BuildError as error:
         print(f"intently-build: {error}", file=sys.stderr)  # noqa: T201  # the command line's own voice
         return 2
     except KeyboardInterrupt:
         print("intently-build: stopped; run it again to go on", file=sys.stderr)  # noqa: T201
         return 130
-    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:

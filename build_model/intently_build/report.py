@@ -1,33 +1,11 @@
-"""Tables on the terminal: an evaluation, and what a bundle is."""
+"""What a bundle is, on the terminal."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
 
 from intently.v1 import bundle_pb2
-
-
-def print_evaluation(evaluation: bundle_pb2.Evaluation, console: Console) -> None:
-    """Prints the figures of one split, and what each operating point gives there."""
-    console.print(
-        f"{evaluation.dataset} {evaluation.split}, {evaluation.engine}: {evaluation.in_scope_rows} rows in scope, "
-        f"{evaluation.out_of_scope_rows} out of scope",
-        highlight=False,
-    )
-    figures = Table("accuracy", "macro-F1", "ECE", "ECE if perfect (p95)", "out-of-scope AUROC")
-    auroc = f"{evaluation.out_of_scope_auroc:.4f}" if evaluation.HasField("out_of_scope_auroc") else "n/a"
-    figures.add_row(
-        f"{evaluation.accuracy:.2%}",
-        f"{evaluation.macro_f1:.4f}",
-        f"{evaluation.ece:.4f}",
-        f"{evaluation.ece_perfect_p95:.4f}",
-        auroc,
-    )
-    points = Table("operating point", "in-scope accuracy", "in scope kept", "out-of-scope recall")
-    for point in evaluation.operating_points:
-        recall = f"{point.out_of_scope_recall:.2%}" if point.HasField("out_of_scope_recall") else "n/a"
-        points.add_row(point.name, f"{point.in_scope_accuracy:.2%}", f"{point.in_scope_kept:.2%}", recall)
-    console.print(figures, points)
+from intently_build.evaluation.tables import print_evaluation
 
 
 def print_bundle(manifest: bundle_pb2.BundleManifest, console: Console) -> None:

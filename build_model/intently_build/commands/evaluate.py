@@ -1,17 +1,36 @@
 """The command `intently-build evaluate`."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intently_build.commands.parser import Commands
 from intently_build.errors import BuildError
+from intently_build.evaluation.gate import ACCURACY_POINTS, MACRO_F1_POINTS, Gate
+
+if TYPE_CHECKING:
+    from intently_build.evaluation.answering import Answering
+    from intently_build.evaluation.evaluate import Request
 
 
 def add(commands: Commands) -> None:
     """Adds it."""
-    about = "Starts intently-server on a bundle, asks it about a whole split, and says how well it does."
-    parser = commands.add_parser("evaluate", help=about, description=about)
-    parser.add_argument("bundle", type=Path, help="folder of the bundle")
+    about = "Asks bundles about a whole split through the server, and says how well each does beside the others."
+    parser = commands.add_parser(
+        "evaluate",
+        help=about,
+        description=f"{about} Ends with 0, 1 if a bundle loses more against the reference than the gate allows, or 2.",
+    )
+    parser.add_argument("bundles", type=Path, nargs="+", metavar="bundle", help="folder of a bundle")
+    _add_rows(parser)
+    _add_server(parser)
+    _add_comparison(parser)
+    _add_results(parser)
+    parser.set_defaults(command=_run)
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
@@ -19,8 +38,17 @@ def add(commands: Commands) -> None:
         "holds the bundle)",
     )
     parser.add_argument(
+        "--recipe",
+        type=Path,
+        metavar="FILE",
+        help="recipe whose section data names the rows (default: the recipe in each bundle's manifest)",
+    )
+    parser.add_argument(
         "--split", choices=("test", "validation"), default="test", help="which rows (default: %(default)s)"
     )
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=("server", "transformers"),
@@ -50,25 +78,123 @@ def add(commands: Commands) -> None:
         metavar="SECONDS",
         help="how long the server may take to start (default: %(default)s)",
     )
-    parser.add_argument("--write", action="store_true", help="put the result into the bundle's manifest")
-    parser.set_defaults(command=_run)
 
 
-def _run(parsed: argparse.Namespace) -> None:
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reference", type=Path, metavar="BUNDLE", help="what the others are compared with (default: the first bundle)"
+    )
+    for name, what, points in (
+        ("accuracy", "accuracy", ACCURACY_POINTS),
+        ("macro-f1", "macro-F1", MACRO_F1_POINTS),
+    ):
+        parser.add_argument(
+            f"--gate-{name}",
+            type=float,
+            metavar="POINTS",
+            help=f"points of {what} that a bundle may lose against the reference; more ends with exit code 1 "
+            f"(default: {points:g})",
+        )
+    parser.add_argument(
+        "--in-scope-loss",
+        type=float,
+        action="append",
+        metavar="PERCENT",
+        help="in-scope loss at which to give the out-of-scope recall; may be given again (default: 1 and 5)",
+    )
+    parser.add_argument(
+        "--costs",
+        type=Path,
+        metavar="FILE",
+        help="cost of predicting a column where a row is right, out_of_scope included: a CSV matrix, or JSON "
+        '{"default": cost, "costs": {right: {predicted: cost}}}; gives the mean cost of an utterance',
+    )
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--write", action="store_true", help="put each result into its bundle's manifest")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="keep each bundle's answers there (never an utterance); run again, the evaluation goes on with the next",
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="write a report there, and FILE.json beside it"
+    )
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    _check(parsed)
     from rich.console import Console
 
-    from intently_build.evaluate import Request, evaluate
-    from intently_build.server_process import ServerSettings
+    from intently_build.evaluation.evaluate import evaluate
+    from intently_build.evaluation.record import manifest_evaluation
+    from intently_build.evaluation.tables import print_comparison, print_evaluation, print_single
 
-    if parsed.in_flight < 1:
-        raise BuildError(f"--in-flight {parsed.in_flight}: must be at least 1")
-    request = Request(
-        bundle=parsed.bundle,
-        data=parsed.data,
-        split=parsed.split,
-        engine=parsed.engine,
-        server=ServerSettings(parsed.dtype, parsed.kv_cache_gib, parsed.start_timeout),
+    console = Console()
+    results = evaluate(_request(parsed), _answering(parsed), console)
+    gate = Gate(
+        ACCURACY_POINTS if parsed.gate_accuracy is None else parsed.gate_accuracy,
+        MACRO_F1_POINTS if parsed.gate_macro_f1 is None else parsed.gate_macro_f1,
+    )
+    failures = gate.failures(results)
+    if results.reference is None:
+        print_evaluation(manifest_evaluation(results, results.bundles[0]), console)
+        print_single(results.bundles[0], console)
+    else:
+        print_comparison(results, console)
+    if parsed.report is not None:
+        from intently_build.evaluation.report.html_report import write_reports
+
+        write_reports(parsed.report, results, gate, failures)
+        console.print(f"report: {parsed.report}", highlight=False)
+    for failure in failures:
+        print(f"intently-build: {failure}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+    return 1 if failures else 0
+
+
+def _request(parsed: argparse.Namespace) -> "Request":
+    from intently_build.evaluation.dataset import Source
+    from intently_build.evaluation.evaluate import Request
+
+    return Request(
+        bundles=tuple(parsed.bundles),
+        reference=parsed.reference,
+        source=Source(split=parsed.split, recipe=parsed.recipe, folder=parsed.data),
         in_flight=parsed.in_flight,
+        losses=tuple(percent / 100 for percent in parsed.in_scope_loss or (1, 5)),
+        costs=parsed.costs,
+        output=parsed.output,
         write=parsed.write,
     )
-    evaluate(request, Console())
+
+
+def _answering(parsed: argparse.Namespace) -> "Answering":
+    from functools import partial
+
+    from intently_build.evaluation.answering import ServerAnswering, TransformersAnswering
+    from intently_build.evaluation.server_process import ServerSettings, serve
+
+    if parsed.engine == "transformers":
+        return TransformersAnswering()
+    settings = ServerSettings(parsed.dtype, parsed.kv_cache_gib, parsed.start_timeout)
+    return ServerAnswering(partial(serve, settings=settings), parsed.dtype, parsed.in_flight)
+
+
+def _check(parsed: argparse.Namespace) -> None:
+    """Raises BuildError for options that make no sense, before anything is started."""
+    if parsed.in_flight < 1:
+        raise BuildError(f"--in-flight {parsed.in_flight}: must be at least 1")
+    for percent in parsed.in_scope_loss or ():
+        if not 0 <= percent < 100:
+            raise BuildError(f"--in-scope-loss {percent:g}: must be from 0 to less than 100 percent")
+    alone = len({bundle.resolve() for bundle in (*parsed.bundles, parsed.reference or parsed.bundles[0])}) == 1
+    gates = {"--gate-accuracy": parsed.gate_accuracy, "--gate-macro-f1": parsed.gate_macro_f1}
+    for name, points in gates.items():
+        if points is not None and alone:
+            raise BuildError(f"{name}: there is nothing to compare one bundle with; give another, or --reference")
+        if points is not None and not points >= 0:
+            raise BuildError(f"{name} {points:g}: must be at least 0")
+    if parsed.report is not None and parsed.report.suffix.lower() not in (".html", ".htm"):
+        raise BuildError(f"--report {parsed.report}: must end in .html; the JSON is written beside it")

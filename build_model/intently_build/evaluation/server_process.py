@@ -35,9 +35,17 @@ class ServerSettings:
     start_seconds: float
 
 
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that is SERVING: its address, and its process with others below it."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
-def serve(bundle: Path, settings: ServerSettings) -> Iterator[str]:
-    """Serves the bundle on a free port of this machine, and yields the address once the server is SERVING.
+def serve(bundle: Path, settings: ServerSettings) -> Iterator[RunningServer]:
+    """Serves the bundle on a free port of this machine, and yields once the server is SERVING.
 
     Its other settings come from its environment, INTENTLY_..., as always.
 
@@ -58,7 +66,7 @@ def serve(bundle: Path, settings: ServerSettings) -> Iterator[str]:
         with log.open("wb") as stderr:
             process = subprocess.Popen(command, stdout=stderr, stderr=stderr)  # noqa: S603  # our own server
         try:
-            yield _wait(process, ready, log, settings.start_seconds)
+            yield RunningServer(_wait(process, ready, log, settings.start_seconds), process.pid)
         finally:
             _stop(process)
 

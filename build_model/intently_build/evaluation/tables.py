@@ -1,0 +1,100 @@
+"""Tables on the terminal: how one bundle does, and how several do side by side."""
+
+from rich.console import Console
+from rich.table import Table
+
+from intently.v1 import bundle_pb2
+from intently_build.evaluation.figures import BundleResult, Comparison, Performance, Results
+
+
+def print_evaluation(evaluation: bundle_pb2.Evaluation, console: Console) -> None:
+    """Prints the figures of one split, and what each operating point gives there."""
+    console.print(
+        f"{evaluation.dataset} {evaluation.split}, {evaluation.engine}: {evaluation.in_scope_rows} rows in scope, "
+        f"{evaluation.out_of_scope_rows} out of scope",
+        highlight=False,
+    )
+    figures = Table("accuracy", "macro-F1", "ECE", "ECE if perfect (p95)", "out-of-scope AUROC")
+    auroc = f"{evaluation.out_of_scope_auroc:.4f}" if evaluation.HasField("out_of_scope_auroc") else "n/a"
+    figures.add_row(
+        f"{evaluation.accuracy:.2%}",
+        f"{evaluation.macro_f1:.4f}",
+        f"{evaluation.ece:.4f}",
+        f"{evaluation.ece_perfect_p95:.4f}",
+        auroc,
+    )
+    points = Table("operating point", "in-scope accuracy", "in scope kept", "out-of-scope recall")
+    for point in evaluation.operating_points:
+        recall = f"{point.out_of_scope_recall:.2%}" if point.HasField("out_of_scope_recall") else "n/a"
+        points.add_row(point.name, f"{point.in_scope_accuracy:.2%}", f"{point.in_scope_kept:.2%}", recall)
+    console.print(figures, points)
+
+
+def print_single(bundle: BundleResult, console: Console) -> None:
+    """Prints what the manifest has no place for: recall at the chosen losses, cost, speed, memory and size."""
+    quality = bundle.quality
+    facts = Table("", "", show_header=False, box=None)
+    for point in quality.out_of_scope.chosen if quality.out_of_scope else ():
+        facts.add_row(
+            f"out-of-scope recall at {point.in_scope_loss:.1%} in-scope loss", f"{point.out_of_scope_recall:.2%}"
+        )
+    if quality.mean_cost is not None:
+        facts.add_row("mean cost of an utterance", f"{quality.mean_cost:.4f}")
+    facts.add_row("size on disk", f"{bundle.bytes_on_disk / 1e6:.2f} MB")
+    if bundle.performance:
+        facts.add_row("while evaluated", _speed(bundle.performance))
+        facts.add_row("memory of the server, at most", _memory(bundle.performance))
+    console.print(facts)
+
+
+def print_comparison(results: Results, console: Console) -> None:
+    """Prints the bundles side by side; the first is the reference."""
+    console.print(
+        f"{results.dataset} {results.split}: {results.in_scope_rows} rows in scope, {results.out_of_scope_rows} out of "
+        f"scope; the reference is {results.reference}",
+        highlight=False,
+    )
+    quality = Table("bundle", "format", "accuracy", "macro-F1", "ECE", "AUROC", "agreement", "McNemar p")
+    for bundle in results.bundles:
+        quality.add_row(bundle.name, bundle.format, *_quality(bundle), *_compared(bundle.comparison))
+    effort = Table("bundle", "on disk", "memory", "while evaluated", "mean cost")
+    for bundle in results.bundles:
+        found = bundle.performance
+        effort.add_row(
+            bundle.name,
+            f"{bundle.bytes_on_disk / 1e6:.2f} MB",
+            _memory(found) if found else "n/a",
+            _speed(found) if found else "n/a",
+            "n/a" if bundle.quality.mean_cost is None else f"{bundle.quality.mean_cost:.4f}",
+        )
+    console.print(quality, effort)
+    for bundle in results.bundles:
+        if bundle.comparison and bundle.comparison.worst_hit:
+            console.print(f"{bundle.name}, worst hit: {_worst(bundle.comparison)}", highlight=False)
+
+
+def _quality(bundle: BundleResult) -> tuple[str, ...]:
+    quality, against = bundle.quality, bundle.comparison
+    accuracy = f" ({-against.accuracy_lost:+.2f})" if against else ""
+    macro_f1 = f" ({-against.macro_f1_lost:+.2f})" if against else ""
+    auroc = f"{quality.out_of_scope.auroc:.4f}" if quality.out_of_scope else "n/a"
+    return (f"{quality.accuracy:.2%}{accuracy}", f"{quality.macro_f1:.2%}{macro_f1}", f"{quality.ece:.4f}", auroc)
+
+
+def _compared(found: Comparison | None) -> tuple[str, str]:
+    return (f"{found.agreement:.2%}", f"{found.mcnemar_p:.3f}") if found else ("reference", "")
+
+
+def _speed(found: Performance) -> str:
+    return (
+        f"{found.calls_per_second:.1f} calls/s, p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms "
+        f"({found.in_flight} in flight)"
+    )
+
+
+def _memory(found: Performance) -> str:
+    return "n/a" if found.peak_memory_bytes is None else f"{found.peak_memory_bytes / 2**20:,.0f} MiB"
+
+
+def _worst(found: Comparison) -> str:
+    return ", ".join(f"{each.intent} {each.reference_recall:.0%} → {each.recall:.0%}" for each in found.worst_hit[:5])
