@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from intently_build.commands import evaluate, inspect, package, train
+from intently_build.commands import diff, evaluate, inspect, package, train, verify
 from intently_build.errors import BuildError
 
-_COMMANDS = (train, package, evaluate, inspect)
+_COMMANDS = (train, package, evaluate, inspect, verify, diff)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

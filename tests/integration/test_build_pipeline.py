@@ -15,6 +15,7 @@ import yaml
 
 from intently.v1.revision import compute_revision
 from intently_build.bundle import manifest_layout, read_manifest
+from intently_build.bundles.seal import SEAL
 from intently_build.calibration import probabilities
 from intently_build.cli import main
 from intently_build.prompt import PromptEncoder, Speaker, Turn
@@ -142,7 +143,7 @@ def check_files(folder: Path) -> None:
     """Every file is listed with its checksum, and only notices do not change answers."""
     manifest = read_manifest(folder)
     listed = {file.path: (file.size, file.sha256) for file in manifest.files}
-    found = [path for path in folder.rglob("*") if path.is_file() and path.name != "bundle.json"]
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name not in ("bundle.json", SEAL)]
     assert listed == {path.relative_to(folder).as_posix(): (path.stat().st_size, file_sha256(path)) for path in found}
     assert all(file.affects_answers != file.path.startswith("notices/") for file in manifest.files)
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in found)

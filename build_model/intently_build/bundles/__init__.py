@@ -1,0 +1,1 @@
+"""Bundles on disk: written, read, verified, described and compared."""
