@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +29,7 @@ from intently_build.prompt import PromptEncoder
 from support.bundles import Manifest, copy_bundle, edit_manifest
 from support.in_memory_server import in_memory_server
 from support.paths import BUNDLE, CLINC150
+from support.processes import descendants
 from support.rows import read_rows
 
 EACH, OUTSIDE = 3, 40
@@ -206,3 +210,23 @@ def test_the_command_ends_with_1_where_a_bundle_fails_the_gate(
     assert 1.5 < content["bundles"][1]["quality"]["mean_cost"] <= 2
     assert main([*arguments, "--gate-macro-f1", "100", "--gate-accuracy", "100"]) == 0
     assert "good: answers kept from before" in capsys.readouterr().out
+
+
+@pytest.mark.engine
+def test_no_server_outlives_an_evaluation_that_is_told_to_end(tmp_path: Path, data: Path) -> None:
+    command = [sys.executable, "-m", "intently_build.cli", "evaluate", str(BUNDLE), "--data", str(data)]
+    with (tmp_path / "said").open("wb") as said:
+        process = subprocess.Popen([*command, "--output", str(tmp_path / "kept")], stdout=said, stderr=said)
+    try:
+        give_up = time.monotonic() + 60
+        while not (below := descendants(process.pid)):
+            assert process.poll() is None, (tmp_path / "said").read_text()
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(90) == 130
+    finally:
+        process.kill()
+    assert not any(each.is_running() for each in below)
+    assert not (tmp_path / "kept").exists()
+    assert (tmp_path / "said").read_text().split("\n")[-2:] == ["intently-build: stopped; run it again to go on", ""]

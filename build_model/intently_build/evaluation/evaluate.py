@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from intently_build.bar import progress_bar
 from intently_build.errors import BuildError
 from intently_build.evaluation.agreement import compare
 from intently_build.evaluation.answering import Answering, Measured
@@ -16,7 +17,6 @@ from intently_build.evaluation.figures import BundleResult, Results
 from intently_build.evaluation.record import manifest_evaluation, record
 from intently_build.evaluation.scoring import Scale, score
 from intently_build.evaluation.store import AnswerStore, Question
-from intently_build.progress import progress_bar
 
 
 @dataclass(frozen=True)

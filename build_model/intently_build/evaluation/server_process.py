@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ def serve(bundle: Path, settings: ServerSettings) -> Iterator[RunningServer]:
 
     Raises BuildError if the server is not installed, ends early, or is not ready in time.
     """
-    with tempfile.TemporaryDirectory(prefix="intently-build-") as scratch:
+    with _terminated_as_interrupted(), tempfile.TemporaryDirectory(prefix="intently-build-") as scratch:
         ready, log = Path(scratch) / "ready.json", Path(scratch) / "stderr"
         options = {
             "bundle": bundle,
@@ -69,6 +70,19 @@ def serve(bundle: Path, settings: ServerSettings) -> Iterator[RunningServer]:
             yield RunningServer(_wait(process, ready, log, settings.start_seconds), process.pid)
         finally:
             _stop(process)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Lets SIGTERM end the block as Ctrl-C does, so that the server does not outlive who asked for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread alone
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _program() -> str:

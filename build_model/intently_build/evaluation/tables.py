@@ -1,10 +1,10 @@
 """Tables on the terminal: how one bundle does, and how several do side by side."""
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from intently.v1 import bundle_pb2
-from intently_build.evaluation.figures import BundleResult, Comparison, Performance, Results
+from intently_build.evaluation.figures import BundleResult, Comparison, Performance, Quality, Results
 
 
 def print_evaluation(evaluation: bundle_pb2.Evaluation, console: Console) -> None:
@@ -54,35 +54,52 @@ def print_comparison(results: Results, console: Console) -> None:
         f"scope; the reference is {results.reference}",
         highlight=False,
     )
-    quality = Table("bundle", "format", "accuracy", "macro-F1", "ECE", "AUROC", "agreement", "McNemar p")
+    right = _table("format", "accuracy", "macro-F1")
+    beside = _table("agreement", "only reference right", "only this right", "McNemar p")
+    trust = _table("ECE", "if perfect (p95)", "AUROC", "mean cost")
+    effort = _table("on disk", "memory", "calls/s", "p50, ms", "p99, ms")
     for bundle in results.bundles:
-        quality.add_row(bundle.name, bundle.format, *_quality(bundle), *_compared(bundle.comparison))
-    effort = Table("bundle", "on disk", "memory", "while evaluated", "mean cost")
-    for bundle in results.bundles:
-        found = bundle.performance
-        effort.add_row(
-            bundle.name,
-            f"{bundle.bytes_on_disk / 1e6:.2f} MB",
-            _memory(found) if found else "n/a",
-            _speed(found) if found else "n/a",
-            "n/a" if bundle.quality.mean_cost is None else f"{bundle.quality.mean_cost:.4f}",
-        )
-    console.print(quality, effort)
+        right.add_row(bundle.name, bundle.format, *_right(bundle))
+        trust.add_row(bundle.name, *_trust(bundle.quality))
+        effort.add_row(bundle.name, f"{bundle.bytes_on_disk / 1e6:.2f} MB", *_effort(bundle.performance))
+        if found := bundle.comparison:
+            only = (str(found.only_reference_right), str(found.only_this_right))
+            beside.add_row(bundle.name, f"{found.agreement:.2%}", *only, f"{found.mcnemar_p:.3f}")
+    console.print(right, beside, trust, effort)
+    in_flight = next((bundle.performance.in_flight for bundle in results.bundles if bundle.performance), None)
+    if in_flight is not None:
+        console.print(f"Speed is as one client with {in_flight} calls in flight saw it during this evaluation.")
     for bundle in results.bundles:
         if bundle.comparison and bundle.comparison.worst_hit:
             console.print(f"{bundle.name}, worst hit: {_worst(bundle.comparison)}", highlight=False)
 
 
-def _quality(bundle: BundleResult) -> tuple[str, ...]:
-    quality, against = bundle.quality, bundle.comparison
-    accuracy = f" ({-against.accuracy_lost:+.2f})" if against else ""
-    macro_f1 = f" ({-against.macro_f1_lost:+.2f})" if against else ""
+def _table(*columns: str) -> Table:
+    """Returns a table with a line for each bundle, whose name is never cut."""
+    return Table(Column("bundle", overflow="fold", no_wrap=True), *columns)
+
+
+def _right(bundle: BundleResult) -> tuple[str, str]:
+    accuracy, macro_f1, found = f"{bundle.quality.accuracy:.2%}", f"{bundle.quality.macro_f1:.2%}", bundle.comparison
+    if found is None:
+        return accuracy, macro_f1
+    return f"{accuracy} ({_change(found.accuracy_lost)})", f"{macro_f1} ({_change(found.macro_f1_lost)})"
+
+
+def _change(lost: float) -> str:
+    return f"{round(-lost, 2) + 0.0:+.2f}"  # a zero is written without a minus
+
+
+def _trust(quality: Quality) -> tuple[str, ...]:
     auroc = f"{quality.out_of_scope.auroc:.4f}" if quality.out_of_scope else "n/a"
-    return (f"{quality.accuracy:.2%}{accuracy}", f"{quality.macro_f1:.2%}{macro_f1}", f"{quality.ece:.4f}", auroc)
+    cost = "n/a" if quality.mean_cost is None else f"{quality.mean_cost:.4f}"
+    return (f"{quality.ece:.4f}", f"{quality.ece_perfect_p95:.4f}", auroc, cost)
 
 
-def _compared(found: Comparison | None) -> tuple[str, str]:
-    return (f"{found.agreement:.2%}", f"{found.mcnemar_p:.3f}") if found else ("reference", "")
+def _effort(found: Performance | None) -> tuple[str, ...]:
+    if found is None:
+        return ("n/a",) * 4
+    return (_memory(found), f"{found.calls_per_second:.1f}", f"{found.p50_ms:.1f}", f"{found.p99_ms:.1f}")
 
 
 def _speed(found: Performance) -> str:
