@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from intently_build.commands import diff, evaluate, inspect, package, train, verify
+from intently_build.commands import diff, evaluate, inspect, package, plan, train, verify
 from intently_build.errors import BuildError
 
-_COMMANDS = (train, package, evaluate, inspect, verify, diff)
+_COMMANDS = (train, package, evaluate, inspect, verify, diff, plan)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

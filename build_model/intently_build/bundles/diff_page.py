@@ -25,12 +25,13 @@ def print_diff(difference: BundleDiff, console: Console) -> None:
         console.print("no difference", highlight=False)
         return
     labels = difference.labels
-    rows = [("added", name, "") for name in labels.added]
-    rows += [("removed", name, "") for name in labels.removed]
+    rows = [
+        (f"{what} ({len(names)})", ", ".join(names), "")
+        for what, names in (("added", labels.added), ("removed", labels.removed), ("in another order", labels.moved))
+        if names
+    ]
     rows += [("renamed", str(change.before), str(change.after)) for change in labels.renamed]
     rows += [(f"reworded {change.what}", _short(change.before), _short(change.after)) for change in labels.reworded]
-    if labels.moved:
-        rows.append(("in another order", ", ".join(labels.moved), ""))
     _section(console, "labels", rows)
     _section(console, "fields", [(change.what, *_sides(change)) for change in difference.fields])
     _section(console, "evaluations", [_figure(change) for change in difference.evaluations])
