@@ -3,6 +3,7 @@
 ReleaseError
 ├── ConfigProblem      release.yaml cannot be used
 ├── RenderProblem      what would be written is not what Envoy may be given
+├── WriteProblem       Envoy's files cannot be written
 ├── ProxyProblem       Envoy cannot be started, reached or understood
 ├── StateProblem       the state file cannot be read or written
 ├── Busy               another command holds the state
@@ -21,6 +22,10 @@ class ConfigProblem(ReleaseError):
 
 class RenderProblem(ReleaseError):
     """What would be written is not what Envoy may be given."""
+
+
+class WriteProblem(ReleaseError):
+    """Envoy's files cannot be written; the text names the first, and says what Envoy has meanwhile."""
 
 
 class ProxyProblem(ReleaseError):

@@ -11,6 +11,7 @@ EPILOG = """exit codes:
   1  the release was aborted; the stable color has all traffic
   2  it cannot be done, or the configuration cannot be used; standard error says why
   3  nobody can say whether the canary is good (it gets no traffic, and is kept), or nothing could be compared
+  70, 130, 141  a fault of intently-release itself; interrupted; nobody reads what it says any more
 """
 
 

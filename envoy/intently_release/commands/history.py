@@ -5,6 +5,7 @@ import sys
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from intently_release.commands.desk import Desk
 
@@ -25,6 +26,7 @@ async def history(desk: Desk, options: argparse.Namespace) -> int:
         table.add_column(column, no_wrap=column != "why", overflow="fold")
     for entry in entries:
         at = entry.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(at, str(entry.event), str(entry.color or ""), entry.revision[:12], "; ".join(entry.reasons))
+        cells = (at, str(entry.event), str(entry.color or ""), entry.revision[:12], "; ".join(entry.reasons))
+        table.add_row(*map(Text, cells))  # no markup: a reason may quote anything
     Console().print(table if entries else "nothing was done here yet")
     return 0

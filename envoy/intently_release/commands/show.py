@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -11,16 +12,19 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from intently_release.release.reporting import ColorView, Event, Look, Reporter
+
+logger = logging.getLogger(__name__)
 
 _EVERY_S = 10.0
 
 
 class JsonReporter:
-    """A line of JSON for each event and look, on standard output. `at_s` is monotonic: for differences."""
+    """A line of JSON for each event and look. `at_s` is monotonic: for differences."""
 
-    def __init__(self, out: TextIO = sys.stdout) -> None:
+    def __init__(self, out: TextIO) -> None:
         self._out = out
 
     def event(self, event: Event) -> None:
@@ -39,7 +43,7 @@ class JsonReporter:
 class LineReporter:
     """A line for each event, one when what can be said changes, and one now and then."""
 
-    def __init__(self, out: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out
         self._clock = clock
         self._said = ("", "")
@@ -70,16 +74,41 @@ class LiveReporter:
 
     def event(self, event: Event) -> None:
         """See `Reporter.event`."""
-        self._console.print(f"[dim]{_now()}[/] {event.text}", highlight=False, soft_wrap=True)
+        self._console.print(Text.assemble((_now(), "dim"), " ", event.text), soft_wrap=True)
 
     def look(self, look: Look) -> None:
         """See `Reporter.look`."""
         self._live.update(table_of(look), refresh=True)
 
 
+class LastingReporter:
+    """Shows by another one, and falls silent once that cannot write: its reader may leave, and the release goes on."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter: Reporter | None = reporter
+
+    def event(self, event: Event) -> None:
+        """See `Reporter.event`."""
+        self._show(lambda reporter: reporter.event(event))
+
+    def look(self, look: Look) -> None:
+        """See `Reporter.look`."""
+        self._show(lambda reporter: reporter.look(look))
+
+    def _show(self, what: Callable[[Reporter], None]) -> None:
+        if self._reporter is None:
+            return
+        try:
+            what(self._reporter)
+        except OSError as error:
+            self._reporter = None
+            logger.warning("the release goes on, and nobody can be shown how: %s", error)
+
+
 def table_of(look: Look) -> Table:
     """Both colors side by side."""
-    table = Table(title=f"{look.step}, {look.elapsed_s:.0f} s: {look.verdict}", title_justify="left")
+    # Text, not markup: a reason may quote anything.
+    table = Table(title=Text(f"{look.step}, {look.elapsed_s:.0f} s: {look.verdict}"), title_justify="left")
     for column in ("color", "weight", "calls/s", "calls", "errors", "p50 ms", "p99 ms", "healthy"):
         table.add_column(column, justify="left" if column == "color" else "right")
     for color, view in sorted(look.views.items()):
@@ -110,5 +139,5 @@ def _now() -> str:
 def reporter_for(console: Console, live: Live | None, *, as_json: bool) -> Reporter:
     """Who shows it: JSON on request, a table where there is a terminal, else lines."""
     if as_json:
-        return JsonReporter()
-    return LineReporter() if live is None else LiveReporter(console, live)
+        return LastingReporter(JsonReporter(sys.stdout))
+    return LastingReporter(LineReporter(sys.stderr) if live is None else LiveReporter(console, live))

@@ -4,6 +4,7 @@
 configuration first. What only the dynamic form could get wrong is left to `checks`.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -50,18 +51,19 @@ def validate(snapshot: Snapshot, folder: Path) -> None:
         ProxyProblem: if Envoy cannot be asked.
     """
     envoy = find_envoy()
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"validate.{os.getpid()}.{threading.get_ident()}.json"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(flattened(snapshot)), encoding="utf-8")
         command = [str(envoy), "--mode", "validate", "--config-path", str(path), "--log-level", "error"]
         ended = subprocess.run(  # noqa: S603  # the program that was found, and a file of ours
             command, capture_output=True, text=True, errors="replace", timeout=_WITHIN_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ProxyProblem(f"{envoy} could not be asked: {error}") from error
+        raise ProxyProblem(f"{envoy} could not be asked, by way of {path}: {error}") from error
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
     if ended.returncode != 0:
         raise RenderProblem(f"Envoy refuses it: {_reason(ended.stderr + ended.stdout, path)}")
 

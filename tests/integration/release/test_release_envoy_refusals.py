@@ -9,12 +9,12 @@ import pytest
 
 from intently_release.colors import Color, all_to, split
 from intently_release.config import ReleaseConfig
-from intently_release.errors import ReleaseError, RenderProblem
+from intently_release.errors import ReleaseError, RenderProblem, WriteProblem
 from intently_release.layout import Layout
 from intently_release.xds.publish import publish, publish_routes, recover
 from intently_release.xds.snapshot import render
 from intently_release.xds.validate import validate
-from support.bad_snapshots import BAD, BAD_ROUTES, BAD_TO_ENVOY, spoiled, weights_of
+from support.bad_snapshots import BAD, BAD_ROUTES, BAD_TO_ENVOY, Fault, spoiled, weights_of
 from support.envoy_process import run_folder, running_envoy
 from support.serving import free_address
 
@@ -69,6 +69,38 @@ def test_other_bad_files_are_refused_and_nothing_is_written(config: ReleaseConfi
     assert str(folder) not in str(caught.value)
     assert files_of(layout) == before
     assert [path.name for path in (folder / "xds" / "partial").iterdir()] == []
+
+
+def test_a_shift_writes_no_routes_that_envoy_refuses(config: ReleaseConfig, folder: Path) -> None:
+    layout = Layout(folder)
+    good = render(config, layout, all_to(Color.BLUE))
+    publish(good, layout)
+    before = files_of(layout)
+    beside_a_weight = Fault("rds", lambda document: weights_of(document)[0].update(weigth=5), "weigth")
+
+    for fault in (BAD_TO_ENVOY["unknown field"], beside_a_weight):
+        with pytest.raises(RenderProblem, match=fault.said):
+            publish_routes(spoiled(good, fault), layout)
+        assert files_of(layout) == before
+
+
+@pytest.mark.parametrize("where", ["xds/partial", "xds/rds"])
+def test_what_cannot_be_written_is_told_and_the_same_again_works(
+    config: ReleaseConfig, folder: Path, where: str
+) -> None:
+    layout, blocked = Layout(folder), folder / where
+    publish(render(config, layout, all_to(Color.BLUE)), layout)
+    blocked.rename(folder / "away")
+    blocked.touch()
+    shifted = render(config, layout, split(Color.GREEN, 5))
+
+    with pytest.raises(WriteProblem, match=f"cannot write {blocked}.*run the same command again"):
+        publish_routes(shifted, layout)
+    blocked.unlink()
+    (folder / "away").rename(blocked)
+
+    assert publish_routes(shifted, layout) == shifted.rds["version_info"]
+    assert json.loads(layout.xds("rds").read_text()) == shifted.rds
 
 
 def test_a_first_snapshot_that_is_bad_leaves_no_watched_folder(config: ReleaseConfig, folder: Path) -> None:
