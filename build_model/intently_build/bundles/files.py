@@ -1,6 +1,5 @@
 """Faults of a bundle's files: each is what the manifest says, byte for byte, and there are no others."""
 
-import hashlib
 import os
 import stat
 from collections import Counter
@@ -9,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from intently.v1 import bundle_pb2
 from intently_build.bundles.fault import Fault
-from intently_build.bundles.manifest import MANIFEST
+from intently_build.bundles.manifest import MANIFEST, file_digest
 from intently_build.bundles.seal import SEAL
 
 # Files that some loaders run, or that hold weights in another form than safetensors: the server refuses them too.
@@ -95,8 +94,7 @@ def _content_faults(path: Path, entry: bundle_pb2.BundleFile) -> Iterator[Fault]
     elif found.st_size != entry.size:
         yield Fault(entry.path, f"has {found.st_size} bytes, the manifest says {entry.size}")
     else:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = file_digest(path)
         if digest != entry.sha256:
             yield Fault(entry.path, f"its SHA-256 is {digest[:12]}…, the manifest says {entry.sha256[:12]}…")
 

@@ -1,15 +1,16 @@
 """A bundle's manifest on disk, the list of its files, and the prompt layout that it states."""
 
+import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from google.protobuf import json_format
 
 from intently.v1 import bundle_pb2
-from intently_build.bundles.seal import SEAL, break_seal, write_seal
+from intently_build.bundles.seal import SEAL, seal_text
 from intently_build.errors import BuildError
 from intently_build.prompt import PromptLayout
-from intently_build.rows import file_sha256
 
 MANIFEST = "bundle.json"
 
@@ -26,18 +27,36 @@ def read_manifest(folder: Path) -> bundle_pb2.BundleManifest:
 
 
 def write_manifest(folder: Path, manifest: bundle_pb2.BundleManifest) -> None:
-    """Writes the manifest so that no reader sees half of it, and seals it.
+    """Writes the manifest and its seal, so that no reader sees half of either.
 
-    Stopped halfway, it leaves the old manifest or the new one, without a seal.
+    Killed between the two renames, it leaves the new manifest without a seal. Raises BuildError if the disk is full.
     """
     text = json_format.MessageToJson(
         manifest, preserving_proto_field_name=True, indent=2, sort_keys=True, ensure_ascii=False
     )
-    beside = folder / f".{MANIFEST}.{os.getpid()}"
-    beside.write_text(text + "\n", encoding="utf-8")
-    break_seal(folder)
-    beside.replace(folder / MANIFEST)
-    write_seal(folder, MANIFEST)
+    content = f"{text}\n".encode()
+    _put(folder, {MANIFEST: content, SEAL: seal_text(MANIFEST, content)})
+
+
+def write_seal(folder: Path) -> None:
+    """Seals the manifest in `folder` as it is now. Raises BuildError if the disk is full."""
+    _put(folder, {SEAL: seal_text(MANIFEST, (folder / MANIFEST).read_bytes())})
+
+
+def _put(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Puts files in place of those that are there, once all of them are written; the seal of old content goes first."""
+    beside = {name: folder / f".{name}.{os.getpid()}.partial" for name in contents}
+    try:
+        for name, content in contents.items():
+            beside[name].write_bytes(content)
+        (folder / SEAL).unlink(missing_ok=True)
+        for name, path in beside.items():
+            path.replace(folder / name)
+    except OSError as error:
+        raise BuildError(f"{folder}: cannot write {' and '.join(contents)}: {error.strerror}") from error
+    finally:
+        for path in beside.values():
+            path.unlink(missing_ok=True)
 
 
 def list_files(folder: Path, notices: str) -> list[bundle_pb2.BundleFile]:
@@ -47,11 +66,17 @@ def list_files(folder: Path, notices: str) -> list[bundle_pb2.BundleFile]:
         bundle_pb2.BundleFile(
             path=path.relative_to(folder).as_posix(),
             size=path.stat().st_size,
-            sha256=file_sha256(path),
+            sha256=file_digest(path),
             affects_answers=path.relative_to(folder).parts[0] != notices,
         )
         for path in paths
     ]
+
+
+def file_digest(path: Path) -> str:
+    """Returns the SHA-256 of a file of any size: 64 hexadecimal digits. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def manifest_layout(prompt: bundle_pb2.Prompt) -> PromptLayout:

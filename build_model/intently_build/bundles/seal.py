@@ -11,16 +11,9 @@ from pathlib import Path
 SEAL = ".bundle.sha256"
 
 
-def write_seal(folder: Path, manifest: str) -> None:
-    """Seals the file named `manifest` in `folder` as it is now; `sha256sum --check` reads the seal too."""
-    beside = folder / f"{SEAL}.partial"
-    beside.write_bytes(_seal_of(folder / manifest))
-    beside.replace(folder / SEAL)
-
-
-def break_seal(folder: Path) -> None:
-    """Takes the seal away, before the manifest is written anew."""
-    (folder / SEAL).unlink(missing_ok=True)
+def seal_text(name: str, content: bytes) -> bytes:
+    """Returns the seal of a manifest of this name and content: a line as `sha256sum --check` reads it."""
+    return f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode()
 
 
 def seal_fault(folder: Path, manifest: str) -> str | None:
@@ -34,10 +27,6 @@ def seal_fault(folder: Path, manifest: str) -> str | None:
         )
     except OSError as error:
         return f"unreadable: {error.strerror}"
-    if found != _seal_of(folder / manifest):
+    if found != seal_text(manifest, (folder / manifest).read_bytes()):
         return f"is not the SHA-256 of {manifest}: one of the two has changed"
     return None
-
-
-def _seal_of(manifest: Path) -> bytes:
-    return f"{hashlib.sha256(manifest.read_bytes()).hexdigest()}  {manifest.name}\n".encode()

@@ -8,8 +8,8 @@ from intently_build.bundles.fault import Fault
 from intently_build.bundles.fields import field_faults
 from intently_build.bundles.files import file_faults, present_faults
 from intently_build.bundles.golden import probability_faults, token_faults
-from intently_build.bundles.manifest import MANIFEST, read_manifest
-from intently_build.bundles.seal import SEAL, seal_fault, write_seal
+from intently_build.bundles.manifest import MANIFEST, read_manifest, write_seal
+from intently_build.bundles.seal import SEAL, seal_fault
 from intently_build.errors import BuildError
 
 
@@ -47,4 +47,4 @@ def verify(folder: Path, golden: bool = False) -> list[Fault]:
 def seal(folder: Path) -> None:
     """Seals a bundle that lacks its seal and nothing else; leaves any other as it is."""
     if not os.path.lexists(folder / SEAL) and [fault.file for fault in verify(folder)] == [SEAL]:
-        write_seal(folder, MANIFEST)
+        write_seal(folder)

@@ -19,6 +19,7 @@ class WeightFormat:
       scale_bytes: of one scale; 0 if there is none.
       zero_bits: of a group's zero point; 0 if the format is symmetric and stores none.
       input_index: whether each input of a layer has a 4-byte group index (AutoGPTQ's g_idx).
+      layer_bytes: of what a layer has besides: compressed-tensors' weight_shape, bitsandbytes' weight_format.
       quantized_inputs: whether activations are quantized to a byte too.
     """
 
@@ -28,6 +29,7 @@ class WeightFormat:
     scale_bytes: int = 0
     zero_bits: int = 0
     input_index: bool = False
+    layer_bytes: int = 0
     quantized_inputs: bool = False
 
     def misfit(self, shape: Shape, group_size: int) -> str | None:
@@ -43,10 +45,11 @@ class WeightFormat:
         return shape.linear_weights * self.bits // 8
 
     def scale_and_zero_bytes(self, shape: Shape, group_size: int) -> int:
-        """Returns the bytes of what the weights are scaled by: scales, zero points, group indices."""
+        """Returns the bytes of all that a quantized layer has but weights: scales, zero points, indices."""
         scales = shape.linear_weights // group_size if self.grouped else shape.linear_outputs
         index = 4 * shape.linear_inputs if self.input_index else 0
-        return scales * self.scale_bytes + scales * self.zero_bits // 8 + index
+        besides = self.layer_bytes * shape.layers * len(shape.linears)
+        return scales * self.scale_bytes + scales * self.zero_bits // 8 + index + besides
 
 
 FORMATS = {
@@ -55,9 +58,9 @@ FORMATS = {
         WeightFormat("bf16", 16),
         WeightFormat("fp8", 8, scale_bytes=_SCALE_BYTES, quantized_inputs=True),
         WeightFormat("int8", 8, scale_bytes=_SCALE_BYTES, quantized_inputs=True),
-        WeightFormat("gptq-int4", 4, grouped=True, scale_bytes=_SCALE_BYTES),
+        WeightFormat("gptq-int4", 4, grouped=True, scale_bytes=_SCALE_BYTES, layer_bytes=16),
         WeightFormat("autogptq-int4", 4, grouped=True, scale_bytes=_SCALE_BYTES, zero_bits=4, input_index=True),
-        WeightFormat("awq", 4, grouped=True, scale_bytes=_SCALE_BYTES, zero_bits=4),
-        WeightFormat("bnb-int8", 8, scale_bytes=4),
+        WeightFormat("awq", 4, grouped=True, scale_bytes=_SCALE_BYTES, zero_bits=4, layer_bytes=16),
+        WeightFormat("bnb-int8", 8, scale_bytes=4, layer_bytes=1),
     )
 }

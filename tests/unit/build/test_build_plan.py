@@ -16,7 +16,7 @@ from intently_build.planning.memory import activation_bytes, kv_cache, weight_si
 from intently_build.planning.page import HOW
 from intently_build.planning.plan import Load, make_plan
 from intently_build.planning.shapes import PUBLISHED, shape_of
-from support.paths import ROOT
+from support.paths import BUNDLE, ROOT
 
 BUNDLES = sorted(path.parent for path in (ROOT / "build_model" / "bundles").glob("*/bundle.json"))
 SEVEN = PUBLISHED["qwen2.5-7b"]
@@ -69,12 +69,28 @@ def test_int4_with_a_cut_head_is_small_enough_to_be_wanted() -> None:
 
 def test_scales_and_zero_points_are_counted() -> None:
     by_format = {name: weight_sizes(SEVEN, FORMATS[name], 128, 100).scales for name in FORMATS}
-    groups = SEVEN.linear_weights // 128
+    groups, layers = SEVEN.linear_weights // 128, 28 * 7
     assert by_format["bf16"] == 0
     assert by_format["fp8"] == 2 * SEVEN.linear_outputs
-    assert by_format["gptq-int4"] == 2 * groups
-    assert by_format["awq"] == 2 * groups + groups // 2
-    assert by_format["autogptq-int4"] == by_format["awq"] + 4 * SEVEN.linear_inputs
+    assert by_format["gptq-int4"] == 2 * groups + 16 * layers
+    assert by_format["awq"] == 2 * groups + groups // 2 + 16 * layers
+    assert by_format["autogptq-int4"] == 2 * groups + groups // 2 + 4 * SEVEN.linear_inputs
+
+
+# Bytes of all tensors that the tools wrote of mini-clinc150, 64 weights to a scale: llmcompressor 0.14.0.1, gptqmodel
+# 7.6.0 and bitsandbytes 0.50.2, read off the files' headers.
+QUANTIZED = {
+    "fp8": 4_949_504,
+    "int8": 4_949_504,
+    "gptq-int4": 3_638_864,
+    "autogptq-int4": 3_691_616,
+    "bnb-int8": 4_964_501,
+}
+
+
+@pytest.mark.parametrize("weights", QUANTIZED)
+def test_quantized_checkpoints_take_what_is_computed_to_the_byte(weights: str) -> None:
+    assert weight_sizes(shape_of(BUNDLE), FORMATS[weights], 64, 151).total == QUANTIZED[weights]
 
 
 def test_keys_and_values_are_kept_by_key_value_head() -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from intently_build.bundles.manifest import MANIFEST, read_manifest, write_manif
 from intently_build.bundles.seal import SEAL
 from intently_build.bundles.verify import verify
 from intently_build.cli import main
+from intently_build.errors import BuildError
 from support.bundles import Manifest, copy_bundle
 from support.paths import BUNDLE, ROOT
 
@@ -297,6 +299,21 @@ def test_a_seal_is_written_only_where_all_else_is_sound(copied: Path) -> None:
     assert (copied / SEAL).read_bytes() == seal
     (copied / SEAL).write_text("something else")
     assert main(["verify", "--seal", str(copied)]) == 1
+
+
+def test_a_full_disk_leaves_the_bundle_as_it_was(copied: Path) -> None:
+    """No file may grow beyond some bytes: what a full disk is to a writer."""
+    before = {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    manifest = read_manifest(copied)
+    manifest.evaluations.add(dataset="another")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(BuildError, match=r"cannot write bundle\.json and \.bundle\.sha256: File too large"):
+            write_manifest(copied, manifest)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()} == before
 
 
 def test_golden_vectors_are_recomputed(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
