@@ -1,6 +1,7 @@
 """What the causal model is trained on: the label's code token after the prompt, and a little the utterance itself."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch.nn import functional
@@ -31,16 +32,48 @@ def last_states(states: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
     return states[torch.arange(len(last), device=last.device), last]
 
 
+class Readout(Protocol):
+    """Where a model's decoder is, and how its last hidden states become logits."""
+
+    def decoder(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Returns the Qwen2Model in it."""
+
+    def labels(self, model: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
+        """Returns (rows, labels) for states (rows, hidden size)."""
+
+    def vocabulary(self, model: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
+        """Returns (rows, tokens) for states (rows, hidden size)."""
+
+
+class CodeRows:
+    """Reads the code tokens' rows of a causal model's language-model head."""
+
+    def __init__(self, code_ids: list[int]) -> None:
+        self._codes = torch.tensor(code_ids)
+
+    def decoder(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Returns the Qwen2Model in it."""
+        return model.model
+
+    def labels(self, model: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
+        """Returns (rows, labels) for states (rows, hidden size); no other row of the head is computed."""
+        return states @ model.lm_head.weight[self._codes.to(states.device)].T
+
+    def vocabulary(self, model: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
+        """Returns (rows, tokens) for states (rows, hidden size)."""
+        return states @ model.lm_head.weight.T
+
+
 class Objective:
-    """The loss of a batch: cross-entropy over the code tokens alone.
+    """The loss of a batch: cross-entropy over the labels alone.
 
     While training, as the recipe weighs them, also: cross-entropy over all tokens on the utterance, and the
     disagreement of two passes over the same batch, which differ by their dropout.
     """
 
-    def __init__(self, prefix_ids: list[int], code_ids: list[int], training: Training) -> None:
+    def __init__(self, prefix_ids: list[int], readout: Readout, training: Training) -> None:
         self._prefix = torch.tensor(prefix_ids)
-        self._codes = torch.tensor(code_ids)
+        self._readout = readout
         self._smoothing = training.label_smoothing
         self._utterance_weight = training.utterance_loss
         self._consistency_weight = training.consistency
@@ -48,25 +81,21 @@ class Objective:
     def __call__(
         self, model: torch.nn.Module, batch: Mapping[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Returns the loss, and under "logits" the code tokens' logits (batch, labels)."""
+        """Returns the loss, and under "logits" those of the labels (batch, labels)."""
         if model.training and self._consistency_weight:
             batch = {name: torch.cat([part, part]) for name, part in batch.items()}
         device = batch["tail"].device
-        embeddings = model.lm_head.weight
-        states = tail_states(model.model, self._prefix.to(device), batch["tail"])
-        logits = (last_states(states, batch["last"]) @ embeddings[self._codes.to(device)].T).float()
+        states = tail_states(self._readout.decoder(model), self._prefix.to(device), batch["tail"])
+        logits = self._readout.labels(model, last_states(states, batch["last"])).float()
         smoothing = self._smoothing if model.training else 0.0
         loss = functional.cross_entropy(logits, batch["labels"], label_smoothing=smoothing)
         if model.training and self._utterance_weight:
-            loss = loss + self._utterance_weight * _utterance_loss(states, batch["targets"], embeddings)
+            at = batch["targets"] != NO_TARGET
+            words = self._readout.vocabulary(model, states[at]).float()
+            loss = loss + self._utterance_weight * functional.cross_entropy(words, batch["targets"][at])
         if model.training and self._consistency_weight:
             loss = loss + self._consistency_weight * _disagreement(*logits.chunk(2))
         return loss, {"logits": logits.detach()}
-
-
-def _utterance_loss(states: torch.Tensor, targets: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
-    at = targets != NO_TARGET
-    return functional.cross_entropy((states[at] @ embeddings.T).float(), targets[at])
 
 
 def _disagreement(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

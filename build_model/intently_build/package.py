@@ -1,98 +1,119 @@
-"""`intently-build package`: from a training run to a bundle that a server can load."""
+"""`intently-build package`: from a classifier to a bundle that a server can load."""
 
-import json
 import shutil
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import torch
-import transformers
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
 
 from intently.v1 import bundle_pb2
 from intently.v1.revision import compute_revision
-from intently_build.bundle import list_files, write_manifest
+from intently_build.bundles.golden import golden_vector
+from intently_build.bundles.manifest import MANIFEST, list_files, write_manifest
+from intently_build.bundles.seal import SEAL
 from intently_build.errors import BuildError
 from intently_build.fitting import ValidationLogits, fit_calibration
-from intently_build.golden import golden_vector
-from intently_build.head import cut_head, prove_head
 from intently_build.layout import prompt_layout
+from intently_build.origin import Origin
 from intently_build.prompt import PromptEncoder
-from intently_build.recipe import Recipe, load_recipe
+from intently_build.recipe import Recipe
 from intently_build.reference import load_classifier, text_logits
 from intently_build.rows import Label, Labels
-from intently_build.run_folder import RunFolder, run_identity
-from intently_build.tokenizer import code_token
-from intently_build.train import TrainingData, read_training_data
+from intently_build.steps.journal import Journal
+from intently_build.steps.step import Proof, Step
+from intently_build.training_data import TrainingData
 
 NOTICES = "notices"  # folder of the bundle: licences and sources of the data
-PROOFS = 32  # prompts on which the cut head is compared with the causal model
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+STORED = ("config.json", "quantize_config.json", "tokenizer.json", "tokenizer_config.json")
+STORED_PATTERNS = ("*.safetensors", "*.safetensors.index.json")
 
 
-def package(recipe_path: Path, run_path: Path, output: Path, replace: bool, console: Console) -> None:
-    """Writes the bundle of a complete run to `output`.
+@dataclass(frozen=True)
+class Contents:
+    """All that a bundle is packaged from.
 
-    Raises BuildError if the run is another recipe's or not complete, or if `output` exists and `replace` is false.
+    Attributes:
+      recipe, text: the recipe, and its text.
+      data: its rows.
+      folder: where the rows lie.
+      files: the rows' files.
+      checkpoint: the classifier, as it is to be stored.
+      code_ids: the code token of each row of the head; none if the head was trained.
+      origin: where the model comes from.
     """
-    recipe, text = load_recipe(recipe_path)
-    data = read_training_data(recipe_path, recipe)
-    run = RunFolder(run_path)
-    run.check(run_identity(recipe, (*data.train.files, *data.validation.files)))
-    if not run.model.exists():
-        raise BuildError(f"{run.path}: the training is not complete; run `intently-build train {recipe_path}` again")
-    if output.exists() and not replace:
-        raise BuildError(f"{output}: exists; give --replace to write it anew")
-    beside = output.parent / f".{output.name}.partial"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    transformers.logging.disable_progress_bar()
-    codes = _write_checkpoint(run, recipe, data, beside, console)
-    _copy_notices(recipe_path.parent / recipe.data.folder, recipe, beside)
-    manifest = _manifest(recipe, text, data, run, codes)
-    _fill_answers(manifest, recipe, data, beside)
-    manifest.files.extend(list_files(beside, NOTICES))
+
+    recipe: Recipe
+    text: str
+    data: TrainingData
+    folder: Path
+    files: Mapping[str, Path]
+    checkpoint: Path
+    code_ids: Sequence[int]
+    origin: Origin
+
+
+def package_step(contents: Contents, output: Path, record: Path) -> Step:
+    """Returns the step that writes the bundle to `output`; its record, which is no part of it, goes to `record`."""
+    notices = {f"notice {name}": contents.folder / name for name in contents.recipe.data.notices}
+    for path in notices.values():
+        if not path.is_file():
+            raise BuildError(f"{path}: no such file; data.notices names it")
+    settings = {
+        "recipe": sha256(contents.text.encode()).hexdigest(),
+        "origin": asdict(contents.origin),
+        "code_token_ids": list(contents.code_ids),
+    }
+
+    def make(partial: Path, journal: Journal) -> Proof:
+        return _write_bundle(contents, partial, journal)
+
+    inputs = {"checkpoint": contents.checkpoint, **contents.files, **notices}
+    return Step("package", output, inputs, settings, make, record=record, changing=(MANIFEST, SEAL))
+
+
+def _write_bundle(contents: Contents, folder: Path, journal: Journal) -> Proof:
+    _copy_checkpoint(contents.checkpoint, folder)
+    _copy_notices(contents, folder)
+    manifest = _manifest(contents)
+    _fill_answers(manifest, contents, folder)
+    manifest.files.extend(list_files(folder, NOTICES))
     manifest.revision = compute_revision(manifest)
-    write_manifest(beside, manifest)
-    _put_in_place(beside, output)
-    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
-    console.print(f"{output}: revision {manifest.revision[:12]}, {size / 1e6:.2f} MB", highlight=False)
+    write_manifest(folder, manifest)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    journal.say(f"  revision {manifest.revision[:12]}, {size / 1e6:.2f} MB")
+    return {
+        "revision": manifest.revision,
+        "bytes": size,
+        "temperature": manifest.calibration.temperature,
+        "golden_vectors": len(manifest.golden_vectors),
+    }
 
 
-def _write_checkpoint(run: RunFolder, recipe: Recipe, data: TrainingData, folder: Path, console: Console) -> list[int]:
-    """Writes the classifier in bfloat16 with its tokenizer, and proves it. Returns the ids of the code tokens."""
-    names = data.labels.names
-    tokenizer = transformers.AutoTokenizer.from_pretrained(run.model)
-    codes: list[int] = tokenizer.convert_tokens_to_ids([code_token(row) for row in range(len(names))])
-    causal = transformers.Qwen2ForCausalLM.from_pretrained(run.model, dtype=torch.bfloat16)
-    cut_head(causal, codes, names).save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(run.model / name, folder / name)
-    for path in folder.iterdir():
-        path.chmod(0o644)
-    encoder = PromptEncoder(folder / "tokenizer.json", prompt_layout(recipe.prompt))
-    rows = data.validation.in_scope
-    prompts = [encoder.encode(row.text) for row in rows[:: -(-len(rows) // PROOFS)]]
-    worst = prove_head(causal.float().eval(), load_classifier(folder), codes, prompts)
-    console.print(f"head: {len(names)} rows, within {worst:.0e} of the causal model's masked softmax", highlight=False)
-    return codes
+def _copy_checkpoint(checkpoint: Path, folder: Path) -> None:
+    found = {path for pattern in (*STORED, *STORED_PATTERNS) for path in checkpoint.glob(pattern)}
+    for path in sorted(found):
+        shutil.copyfile(path, folder / path.name)
+        (folder / path.name).chmod(0o644)
 
 
-def _copy_notices(source: Path, recipe: Recipe, folder: Path) -> None:
+def _copy_notices(contents: Contents, folder: Path) -> None:
     target = folder / NOTICES
     target.mkdir()
-    for name in recipe.data.notices:
-        if not (source / name).is_file():
-            raise BuildError(f"{source / name}: no such file; data.notices names it")
-        shutil.copyfile(source / name, target / name)
+    for name in contents.recipe.data.notices:
+        shutil.copyfile(contents.folder / name, target / name)
 
 
-def _fill_answers(manifest: bundle_pb2.BundleManifest, recipe: Recipe, data: TrainingData, folder: Path) -> None:
+def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folder: Path) -> None:
     """Fills in calibration and golden vectors, by the checkpoint as it is stored in `folder`."""
-    classifier = load_classifier(folder)
+    recipe, data = contents.recipe, contents.data
+    try:
+        classifier = load_classifier(folder)
+    except ImportError as error:
+        why = " ".join(str(error).split())
+        raise BuildError(f"{contents.checkpoint}: transformers cannot compute with this format here: {why}") from error
     encoder = PromptEncoder(folder / "tokenizer.json", prompt_layout(recipe.prompt))
     validation = data.validation
     logits = ValidationLogits(
@@ -101,6 +122,8 @@ def _fill_answers(manifest: bundle_pb2.BundleManifest, recipe: Recipe, data: Tra
         out_of_scope=text_logits(classifier, encoder, [row.text for row in validation.out_of_scope]),
         intents=len(data.labels.intents),
     )
+    if not np.isfinite(logits.in_scope).all():
+        raise BuildError(f"{contents.checkpoint}: gives logits that are not finite; its weights are damaged")
     manifest.calibration.CopyFrom(fit_calibration(recipe.calibration, logits))
     temperature = manifest.calibration.temperature
     manifest.golden_vectors.extend(
@@ -108,24 +131,24 @@ def _fill_answers(manifest: bundle_pb2.BundleManifest, recipe: Recipe, data: Tra
     )
 
 
-def _manifest(
-    recipe: Recipe, text: str, data: TrainingData, run: RunFolder, codes: list[int]
-) -> bundle_pb2.BundleManifest:
-    created = Timestamp()
-    created.FromDatetime(datetime.now(UTC).replace(microsecond=0))
+def _manifest(contents: Contents) -> bundle_pb2.BundleManifest:
+    from intently_build.quantizing.manifest import stored_as
+
+    recipe = contents.recipe
+    kind = bundle_pb2.HEAD_KIND_CODE_TOKENS if contents.code_ids else bundle_pb2.HEAD_KIND_TRAINED
     return bundle_pb2.BundleManifest(
         format_version=1,
         name=recipe.name,
-        create_time=created,
+        create_time=Timestamp(seconds=contents.origin.created),
         language_codes=recipe.languages,
-        label_set=_label_set(recipe, data.labels),
+        label_set=_label_set(recipe, contents.data.labels),
         prompt=_prompt(recipe),
-        head=bundle_pb2.Head(kind=bundle_pb2.HEAD_KIND_CODE_TOKENS, code_token_ids=codes),
+        head=bundle_pb2.Head(kind=kind, code_token_ids=contents.code_ids),
         limits=bundle_pb2.Limits(
             max_input_tokens=recipe.limits.max_input_tokens, max_context_turns=recipe.limits.max_context_turns
         ),
-        quantization=bundle_pb2.Quantization(method="none", bits=16, dtype="bfloat16"),
-        origin=_origin(recipe, text, data, run),
+        quantization=stored_as(contents.checkpoint),
+        origin=_origin(contents),
     )
 
 
@@ -151,11 +174,13 @@ def _prompt(recipe: Recipe) -> bundle_pb2.Prompt:
     )
 
 
-def _origin(recipe: Recipe, text: str, data: TrainingData, run: RunFolder) -> bundle_pb2.Origin:
-    summary = json.loads(run.summary.read_text())
+def _origin(contents: Contents) -> bundle_pb2.Origin:
+    recipe, origin = contents.recipe, contents.origin
     return bundle_pb2.Origin(
-        recipe=text,
-        recipe_sha256=sha256(text.encode()).hexdigest(),
+        base_model=origin.base_model,
+        adapter=origin.adapter,
+        recipe=contents.text,
+        recipe_sha256=sha256(contents.text.encode()).hexdigest(),
         data=[
             bundle_pb2.DataSource(
                 name=f"{recipe.data.name}/{name}",
@@ -163,17 +188,8 @@ def _origin(recipe: Recipe, text: str, data: TrainingData, run: RunFolder) -> bu
                 sha256=digest,
                 attribution=recipe.data.attribution,
             )
-            for name, digest in data.train.files
+            for name, digest in contents.data.train.files
         ],
-        tools=summary["tools"],
-        parameters=summary["parameters"],
+        tools=origin.tools,
+        parameters=origin.parameters,
     )
-
-
-def _put_in_place(beside: Path, output: Path) -> None:
-    old = output.parent / f".{output.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        output.rename(old)
-    beside.rename(output)
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,24 +1,22 @@
 """The progress of a training run on the terminal: a bar with the time left, and a line for each epoch."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
+from intently_build.bar import progress_bar
+from intently_build.steps.journal import Journal
 
-def progress_bar(console: Console) -> Progress:
-    """Returns a bar that shows what is done, out of how much, and the time left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 class TrainingProgress(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     """Follows transformers' Trainer."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._progress = progress_bar(console)
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._progress = progress_bar(journal.console)
         self._task: TaskID | None = None
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
@@ -33,10 +31,9 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]  # transformers i
 
     def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: dict[str, float], **_kwargs: Any) -> None:
         """Says how the epoch went."""
-        self._console.print(
+        self._journal.say(
             f"epoch {state.epoch or 0:.0f}  step {state.global_step}  "
-            f"validation: accuracy {metrics['eval_accuracy']:.4f}  loss {metrics['eval_loss']:.4f}",
-            highlight=False,
+            f"validation: accuracy {metrics['eval_accuracy']:.4f}  loss {metrics['eval_loss']:.4f}"
         )
 
     def on_train_end(self, _args: Any, _state: Any, _control: Any, **_kwargs: Any) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -73,10 +74,8 @@ def read_labels(folder: Path, data: Data) -> Labels:
 def read_split(folder: Path, data: Data, labels: Labels, split: Split) -> SplitRows:
     """Returns the rows of `split`, those out of scope apart. Raises BuildError naming file and line."""
     names = {name: row for row, name in enumerate(labels.names)}
-    paths = [folder / getattr(data, split)]
-    if data.out_of_scope:
-        paths.append(folder / getattr(data.out_of_scope, split))
-    rows = [row for path in paths for row in _rows(path, names)]
+    paths = split_files(folder, data, split)
+    rows = [row for path in paths for row in read_rows(path, names)]
     intents = len(labels.intents)
     return SplitRows(
         in_scope=tuple(row for row in rows if row.label < intents),
@@ -85,12 +84,22 @@ def read_split(folder: Path, data: Data, labels: Labels, split: Split) -> SplitR
     )
 
 
+def split_files(folder: Path, data: Data, split: Split) -> list[Path]:
+    """Returns the files of `split`, that of the out-of-scope rows last. Raises BuildError if the recipe names none."""
+    names = [getattr(part, split) for part in (data, data.out_of_scope) if part]
+    if None in names:
+        raise BuildError(f"data: the recipe names no {split} rows; add {split} to data, and to data.out_of_scope")
+    return [folder / name for name in names]
+
+
 def file_sha256(path: Path) -> str:
     """Returns the SHA-256 of a file's bytes: 64 hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _rows(path: Path, names: dict[str, int]) -> list[Row]:
+def read_rows(path: Path, names: Mapping[str, int]) -> list[Row]:
+    """Returns the rows of one file, whose intents are among `names`. Raises BuildError naming file and line."""
     rows = []
     for number, line in enumerate(_text(path).splitlines(), start=1):
         where = f"{path}: line {number}"

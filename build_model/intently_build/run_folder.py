@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from intently_build.errors import BuildError
-from intently_build.recipe import Recipe
+from intently_build.recipe import AdaptRecipe, ScratchRecipe
+
+TRAINING = "training.json"  # beside a trained model or adapter: what came out, and which versions made it
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,29 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
-    def summary(self) -> Path:
-        """What came out, and which versions made it: a JSON object."""
-        return self.model / "training.json"
+    def adapter(self) -> Path:
+        """The chosen adapter. There once an adaptation is complete."""
+        return self.path / "adapter"
+
+    @property
+    def base(self) -> Path:
+        """The base with the tokens that it lacked, where it lacked some."""
+        return self.path / "base"
+
+    @property
+    def merged(self) -> Path:
+        """Base and adapter in one."""
+        return self.path / "merged"
+
+    @property
+    def head(self) -> Path:
+        """The classifier, in bfloat16."""
+        return self.path / "head"
+
+    @property
+    def quantized(self) -> Path:
+        """The classifier as it is stored in the end, where the recipe quantizes."""
+        return self.path / "quantized"
 
     def claim(self, identity: RunIdentity, restart: bool) -> None:
         """Makes the folder, or takes up an earlier run of the same identity; with `restart` begins anew.
@@ -72,6 +94,16 @@ class RunFolder:
                     "train with --restart, or choose another folder"
                 )
 
+    def is_another(self, identity: RunIdentity) -> bool:
+        """Whether a run lies here that has not this identity."""
+        if not (self.path / "run.json").exists():
+            return False
+        try:
+            self.check(identity)
+        except BuildError:
+            return True
+        return False
+
     def last_checkpoint(self) -> Path | None:
         """Returns the newest checkpoint that was written to its end, after removing any that was not."""
         complete: list[tuple[int, Path]] = []
@@ -83,7 +115,7 @@ class RunFolder:
         return max(complete)[1] if complete else None
 
 
-def run_identity(recipe: Recipe, files: tuple[tuple[str, str], ...]) -> RunIdentity:
+def run_identity(recipe: ScratchRecipe | AdaptRecipe, files: tuple[tuple[str, str], ...]) -> RunIdentity:
     """Returns the identity of a run of `recipe` on data files with these SHA-256."""
     return RunIdentity(recipe.training_fingerprint(), dict(files))
 

@@ -1,0 +1,76 @@
+"""What a bundle was made of, by what and when: for its manifest."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from intently_build.adapting.checkpoint import read_json
+from intently_build.errors import BuildError
+from intently_build.recipe import AdapterRecipe, AdaptRecipe, Recipe
+from intently_build.run_folder import TRAINING, RunFolder
+from intently_build.steps.step import RECORD, read_record
+
+EPOCH = "SOURCE_DATE_EPOCH"  # seconds since 1970: the convention of reproducible-builds.org
+WEIGHTS = "*.safetensors"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from.
+
+    Attributes:
+      created: seconds since 1970. Not the time of packaging, so that the same checkpoint gives the same bytes.
+      base_model: the base, or empty.
+      adapter: the adapter, or empty.
+      parameters: of the model before its head was cut out.
+      tools: versions of what made it.
+    """
+
+    created: int
+    base_model: str
+    adapter: str
+    parameters: int
+    tools: dict[str, str]
+
+
+def read_origin(recipe: Recipe, run: RunFolder) -> Origin:
+    """Returns the origin of the model that lies in `run`, complete. Raises BuildError."""
+    if isinstance(recipe, AdaptRecipe):
+        made = read_json(run.adapter / TRAINING, "run it again")
+        lora = recipe.adapt.lora
+        adapter = f"LoRA of rank {lora.r}, trained by this recipe"
+        created = _created(made.get("finished"), run.adapter.glob(WEIGHTS))
+        return Origin(created, recipe.adapt.base, adapter, _merged_parameters(run), _tools(run) | dict(made["tools"]))
+    if isinstance(recipe, AdapterRecipe):
+        adapter = recipe.adapter.folder
+        created = _created(None, run.merged.glob(WEIGHTS))
+        return Origin(created, recipe.adapter.base, adapter, _merged_parameters(run), _tools(run))
+    made = read_json(run.model / TRAINING, "train it again")
+    created = _created(made.get("finished"), run.model.glob(WEIGHTS))
+    return Origin(created, "", "", int(made["parameters"]), dict(made["tools"]))
+
+
+def _created(finished: object, weights: Iterable[Path]) -> int:
+    """Returns SOURCE_DATE_EPOCH, or when the training was finished, or else how old the weights are."""
+    epoch = os.environ.get(EPOCH)
+    if epoch is not None:
+        if not epoch.isdecimal():
+            raise BuildError(f"{EPOCH}={epoch}: must be a number of seconds since 1970")
+        return int(epoch)
+    if isinstance(finished, str):
+        return int(datetime.strptime(finished, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
+    return int(max(path.stat().st_mtime for path in weights))
+
+
+def _tools(run: RunFolder) -> dict[str, str]:
+    record = read_record(run.merged / RECORD)
+    return dict(record.tools) if record else {}
+
+
+def _merged_parameters(run: RunFolder) -> int:
+    record = read_record(run.merged / RECORD)
+    if record is None:
+        raise BuildError(f"{run.merged}: no record of the merging there; run it again")
+    return int(record.proof["parameters"])

@@ -1,0 +1,155 @@
+"""All steps from a recipe to a bundle: which there are, and what each is made from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from intently_build.adapting.adapt import adapt_step
+from intently_build.adapting.adapter import read_adapter
+from intently_build.adapting.checkpoint import TOKENIZER, find_base, read_checkpoint
+from intently_build.adapting.matching import check_match
+from intently_build.adapting.merge import merge_step
+from intently_build.adapting.probes import Probes, spread
+from intently_build.adapting.tokens import extend_step, missing_tokens
+from intently_build.errors import BuildError
+from intently_build.head_step import code_tokens, head_step
+from intently_build.layout import prompt_layout
+from intently_build.origin import read_origin
+from intently_build.package import Contents, package_step
+from intently_build.quantize_step import quantize_step
+from intently_build.recipe import AdapterRecipe, AdaptRecipe, Recipe, ScratchRecipe, load_recipe
+from intently_build.run_folder import RunFolder, run_identity
+from intently_build.steps.digests import Digests
+from intently_build.steps.step import RECORD, Step, read_record
+from intently_build.train import train_step
+from intently_build.trainer import Device
+from intently_build.training_data import TrainingData, data_files, data_folder, read_checked_data
+
+PROVED_ON = 32  # prompts
+RECORDS = "package"  # folder of a run: the record of its bundle
+
+
+@dataclass(frozen=True)
+class Build:
+    """A recipe with its rows and the folder of its run.
+
+    Attributes:
+      path, recipe, text: the recipe's file, what it says, and its text.
+      data: its rows.
+      run: where its results stand.
+      digests: of files, each read once.
+    """
+
+    path: Path
+    recipe: Recipe
+    text: str
+    data: TrainingData
+    run: RunFolder
+    digests: Digests
+
+    @property
+    def probes(self) -> Probes:
+        """Validation utterances, on which models are compared."""
+        texts = spread(tuple(row.text for row in self.data.validation.in_scope), PROVED_ON)
+        return Probes(prompt_layout(self.recipe.prompt), texts)
+
+    @property
+    def model(self) -> Path:
+        """The model that the head is made of: causal, or a classifier with a trained head."""
+        return self.run.model if isinstance(self.recipe, ScratchRecipe) else self.run.merged
+
+    @property
+    def classifier(self) -> Path:
+        """The classifier that is packaged."""
+        return self.run.quantized if self.recipe.quantize else self.run.head
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The files of its rows and labels."""
+        return data_files(self.path, self.recipe)
+
+    def claim(self, restart: bool) -> None:
+        """Takes the run's folder; what another training left there goes if `restart` says so. Raises BuildError."""
+        if isinstance(self.recipe, ScratchRecipe | AdaptRecipe):
+            self.run.claim(run_identity(self.recipe, (*self.data.train.files, *self.data.validation.files)), restart)
+
+    def is_another_run(self) -> bool:
+        """Whether the run's folder holds what the recipe would now train otherwise."""
+        if not isinstance(self.recipe, ScratchRecipe | AdaptRecipe):
+            return False
+        return self.run.is_another(run_identity(self.recipe, (*self.data.train.files, *self.data.validation.files)))
+
+    def model_steps(self, device: Device) -> list[Callable[[], Step]]:
+        """Returns the steps that end with `model`. Each is asked for once those before it are done."""
+        recipe = self.recipe
+        if isinstance(recipe, ScratchRecipe):
+            return [lambda: train_step(self.path, recipe, self.data, self.run, device)]
+        if isinstance(recipe, AdaptRecipe):
+            return self._adapting(recipe, device)
+        if isinstance(recipe, AdapterRecipe):
+            return [self._merging(find_base(self.path, recipe.adapter.base, self._runs), self._given_adapter(recipe))]
+        raise BuildError(f"{self.path}: says of no model how it comes to be")
+
+    def classifier_steps(self) -> list[Callable[[], Step]]:
+        """Returns the steps from `model` to `classifier`."""
+        names = self.data.labels.names
+        codes = code_tokens(self.recipe, len(names))
+        steps: list[Callable[[], Step]] = [lambda: head_step(self.model, self.run.head, names, codes, self.probes)]
+        if self.recipe.quantize:
+            steps.append(lambda: quantize_step(self.path, self.recipe, self.run.head, self.run.quantized))
+        return steps
+
+    def package_step(self, output: Path, checkpoint: Path | None = None) -> Step:
+        """Returns the step that packages `checkpoint`, or else `classifier`, once its head has been made."""
+        record = read_record(self.run.head / RECORD)
+        if record is None:
+            raise BuildError(f"{self.run.head}: no classifier there; run `intently-build run {self.path}`")
+        contents = Contents(
+            self.recipe,
+            self.text,
+            self.data,
+            data_folder(self.path, self.recipe),
+            self.files,
+            checkpoint or self.classifier,
+            tuple(record.proof["code_token_ids"]),
+            read_origin(self.recipe, self.run),
+        )
+        return package_step(contents, output, self.run.path / RECORDS)
+
+    def check(self) -> None:
+        """Looks at what the recipe builds on, before anything is trained. Raises BuildError."""
+        code_tokens(self.recipe, len(self.data.labels.names))
+        if isinstance(self.recipe, AdaptRecipe):
+            read_checkpoint(find_base(self.path, self.recipe.adapt.base, self._runs))
+        if isinstance(self.recipe, AdapterRecipe):
+            base = read_checkpoint(find_base(self.path, self.recipe.adapter.base, self._runs))
+            check_match(read_adapter(self._given_adapter(self.recipe)), base, self.digests)
+
+    @property
+    def _runs(self) -> Path:
+        return self.run.path.absolute().parent
+
+    def _given_adapter(self, recipe: AdapterRecipe) -> Path:
+        return self.path.parent / recipe.adapter.folder
+
+    def _adapting(self, recipe: AdaptRecipe, device: Device) -> list[Callable[[], Step]]:
+        found = find_base(self.path, recipe.adapt.base, self._runs)
+        codes = code_tokens(recipe, len(self.data.labels.names))
+        lacking = missing_tokens(found / TOKENIZER, (*recipe.adapt.new_tokens, *codes))
+        base = self.run.base if lacking else found
+        steps: list[Callable[[], Step]] = [lambda: extend_step(found, self.run.base, lacking)] if lacking else []
+        steps.append(lambda: adapt_step(self.path, recipe, self.data, base, self.run, device, self.digests))
+        return [*steps, self._merging(base, self.run.adapter)]
+
+    def _merging(self, base: Path, adapter: Path) -> Callable[[], Step]:
+        return lambda: merge_step(base, adapter, self.run.merged, self.probes, self.digests)
+
+
+def load_build(path: Path, run: Path | None) -> Build:
+    """Returns what the recipe at `path` builds, its rows checked, in the folder `run` or in runs/ and its name.
+
+    Raises BuildError for a recipe or rows that are not as they must be, test rows among the training rows included.
+    """
+    recipe, text = load_recipe(path)
+    data = read_checked_data(path, recipe)
+    return Build(path, recipe, text, data, RunFolder(run or Path("runs") / recipe.name), Digests())

@@ -1,0 +1,114 @@
+"""`intently-build run` and `adapt`, `merge`, `package`: which steps each performs, in what folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from intently_build.adapting.merge import merge_step
+from intently_build.adapting.probes import Probes
+from intently_build.errors import BuildError
+from intently_build.pipeline import RECORDS, Build, load_build
+from intently_build.recipe import AdaptRecipe, ScratchRecipe
+from intently_build.run_folder import RunFolder, run_identity
+from intently_build.steps.digests import Digests
+from intently_build.steps.journal import Journal, keep_journal
+from intently_build.steps.perform import Performer
+from intently_build.steps.step import RECORD, Step
+from intently_build.trainer import Device, on_gpu
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is asked of a run.
+
+    Attributes:
+      recipe: its file.
+      folder: of the run, or None for runs/ and the recipe's name.
+      bundle: where the bundle goes, or None for the folder `bundle` of the run.
+      device: where to train.
+      restart: whether to throw away what an earlier run left.
+      replace: whether to write over a bundle that this run did not make.
+    """
+
+    recipe: Path
+    folder: Path | None
+    bundle: Path | None
+    device: Device
+    restart: bool = False
+    replace: bool = False
+
+
+def run(asked: Run, console: Console) -> Build:
+    """Performs every step of a recipe, from the first that is not done. Returns the build. Raises BuildError."""
+    build = load_build(asked.recipe, asked.folder)
+    on_gpu(asked.device)
+    output = asked.bundle or build.run.path / "bundle"
+    _check_output(build, output, asked)
+    build.check()
+    another = build.is_another_run()
+    build.claim(asked.restart or another)
+    with keep_journal(build.run.path, console) as journal:
+        if another:
+            journal.say(
+                f"{build.run.path}: the recipe or its rows changed; what was trained by the former is thrown away"
+            )
+        steps = [*build.model_steps(asked.device), *build.classifier_steps(), lambda: build.package_step(output)]
+        perform(steps, build.digests, journal)
+        journal.say(f"{output}: packaged")
+    return build
+
+
+def adapt(recipe: Path, folder: Path | None, device: Device, restart: bool, console: Console) -> None:
+    """Trains the adapter of a recipe, or goes on where an earlier run stopped. Raises BuildError."""
+    build = load_build(recipe, folder)
+    if not isinstance(build.recipe, AdaptRecipe):
+        raise BuildError(f"{recipe}: has no section adapt; `intently-build run {recipe}` builds it")
+    on_gpu(device)
+    build.check()
+    build.claim(restart)
+    with keep_journal(build.run.path, console) as journal:
+        perform(build.model_steps(device)[:-1], build.digests, journal)  # all but the merging
+
+
+def merge(base: Path, adapter: Path, output: Path, replace: bool, console: Console) -> None:
+    """Merges an adapter into its base. Raises BuildError if another thing lies at `output` and `replace` is false."""
+    step = merge_step(base, adapter, output, Probes(), digests := Digests())
+    if output.exists() and not step.record_file.is_file() and not replace:
+        raise BuildError(f"{output}: exists, and was not merged by intently-build; give --replace to write over it")
+    perform([lambda: step], digests, Journal(console))
+
+
+def package(recipe: Path, folder: Path, output: Path, replace: bool, checkpoint: Path | None, console: Console) -> None:
+    """Packages the model of a complete run, or `checkpoint` that was made from its classifier. Raises BuildError."""
+    build = load_build(recipe, folder)
+    if isinstance(build.recipe, ScratchRecipe | AdaptRecipe):
+        build.run.check(run_identity(build.recipe, (*build.data.train.files, *build.data.validation.files)))
+    if not build.model.exists():
+        raise BuildError(f"{build.run.path}: the training is not complete; run `intently-build run {recipe}` again")
+    if output.exists() and not replace:
+        raise BuildError(f"{output}: exists; give --replace to write it anew")
+    (build.run.path / RECORDS / RECORD).unlink(missing_ok=True)
+    steps = build.classifier_steps()[:1] if checkpoint else build.classifier_steps()
+    with keep_journal(build.run.path, console) as journal:
+        perform([*steps, lambda: build.package_step(output, checkpoint)], build.digests, journal)
+        journal.say(f"{output}: packaged")
+
+
+def perform(steps: Sequence[Callable[[], Step]], digests: Digests, journal: Journal) -> None:
+    """Performs the steps in order, each made once those before it are done. Logs what goes wrong, and raises it."""
+    performer = Performer(journal, digests, len(steps))
+    try:
+        for step in steps:
+            performer.perform(step())
+    except BaseException as error:
+        journal.failed(error)
+        raise
+
+
+def _check_output(build: Build, output: Path, asked: Run) -> None:
+    """Raises BuildError, before hours of training, if what lies at `output` may not be written over."""
+    ours = (build.run.path / RECORDS / RECORD).is_file() or RunFolder(output.parent) == build.run
+    if output.exists() and not ours and not asked.replace:
+        raise BuildError(f"{output}: exists, and this run did not write it; give --replace to write it anew")

@@ -1,0 +1,57 @@
+"""What a run says: on the terminal, and with the time in a log file that stays."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+LOGS = "logs"  # folder in that of a run
+
+
+class Journal:
+    """Tells who runs the build what happens. Progress bars go to `console` alone."""
+
+    def __init__(self, console: Console, log: logging.Logger | None = None) -> None:
+        self.console = console
+        self._log = log
+
+    def say(self, text: str) -> None:
+        """Prints a line, and logs it."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.note(text)
+
+    def note(self, text: str) -> None:
+        """Logs a line without printing it."""
+        if self._log:
+            self._log.info(text)
+
+    def failed(self, error: BaseException) -> None:
+        """Logs an error with where it came from."""
+        self.note("".join(traceback.format_exception(error)).rstrip())
+
+
+@contextmanager
+def keep_journal(folder: Path, console: Console) -> Iterator[Journal]:
+    """Logs into a new file in the folder `logs` of `folder`, warnings of the libraries too, until the block ends."""
+    logs = folder / LOGS
+    logs.mkdir(parents=True, exist_ok=True)
+    started = datetime.now(UTC)
+    handler = logging.FileHandler(logs / f"{started:%Y%m%d-%H%M%S-%f}.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    log = logging.Logger("intently_build")  # noqa: LOG001  # of this run alone: nothing else writes to it
+    log.addHandler(handler)
+    libraries = [logging.getLogger(name) for name in ("py.warnings", "transformers", "peft")]
+    for library in libraries:
+        library.addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield Journal(console, log)
+    finally:
+        logging.captureWarnings(False)
+        for library in libraries:
+            library.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,141 @@
+"""Trains a model, new or with an adapter, by transformers' own Trainer; goes on from its last checkpoint."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import transformers
+
+from intently_build.errors import BuildError
+from intently_build.examples import Collator, ExampleSet
+from intently_build.objective import Objective
+from intently_build.progress import TrainingProgress
+from intently_build.recipe import Training
+from intently_build.run_folder import RunFolder
+from intently_build.steps.journal import Journal
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, on what.
+
+    Attributes:
+      model: the model, or the peft model, in training.
+      objective: its loss.
+      train, validation: the examples.
+      pad_token_id: what batches are filled with.
+      intents: how many of the labels are intents.
+    """
+
+    model: Any
+    objective: Objective
+    train: ExampleSet
+    validation: ExampleSet
+    pad_token_id: int
+    intents: int
+
+
+class LabelTrainer(transformers.Trainer):  # type: ignore[misc]  # transformers is not typed
+    """transformers' Trainer with our loss."""
+
+    def __init__(self, objective: Objective, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._objective = objective
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,  # noqa: ARG002  # the Trainer passes it by name
+    ) -> Any:
+        """Returns the loss of a batch, and the logits if asked for."""
+        loss, outputs = self._objective(model, inputs)
+        return (loss, outputs) if return_outputs else loss
+
+
+def quiet() -> None:
+    """Lets transformers say nothing: what it has to say is of no use to who builds."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+def fit(task: Task, settings: Training, run: RunFolder, device: Device, journal: Journal) -> LabelTrainer:
+    """Trains to the end, or goes on from the run's last checkpoint. Returns the trainer with the best model in it."""
+    trainer = LabelTrainer(
+        task.objective,
+        model=task.model,
+        args=_arguments(settings, run, device, len(task.train)),
+        train_dataset=task.train,
+        eval_dataset=task.validation,
+        data_collator=Collator(task.pad_token_id),
+        compute_metrics=lambda scored: _in_scope_accuracy(scored, task.intents),
+        callbacks=[TrainingProgress(journal)],
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    start = run.last_checkpoint()
+    if start:
+        journal.say(f"going on from {start}")
+    trainer.train(resume_from_checkpoint=str(start) if start else None)
+    return trainer
+
+
+def summary(trainer: LabelTrainer, parameters: int, tools: tuple[str, ...]) -> dict[str, Any]:
+    """Returns what came out, and what made it: plain JSON."""
+    return {
+        "validation_accuracy": trainer.state.best_metric,
+        "best_step": trainer.state.best_global_step,
+        "steps": trainer.state.global_step,
+        "parameters": parameters,
+        "tools": {name: version(name) for name in tools},
+        "device": str(trainer.args.device),
+        "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def on_gpu(device: Device) -> bool:
+    """Whether to compute on a GPU. Raises BuildError if one is asked for and there is none."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BuildError("--device cuda: PyTorch sees no GPU here; use --device cpu")
+    return device != "cpu" and torch.cuda.is_available()
+
+
+def _arguments(settings: Training, run: RunFolder, device: Device, rows: int) -> transformers.TrainingArguments:
+    gpu = on_gpu(device)
+    steps = -(-rows // settings.batch_size) * settings.epochs
+    return transformers.TrainingArguments(
+        output_dir=str(run.checkpoints),
+        use_cpu=not gpu,
+        bf16=gpu,
+        tf32=gpu or None,
+        seed=settings.seed,
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=512,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=int(steps * settings.warmup),
+        weight_decay=settings.weight_decay,
+        adam_beta2=0.98,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="accuracy",
+        greater_is_better=True,
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+    )
+
+
+def _in_scope_accuracy(scored: Any, intents: int) -> dict[str, float]:
+    """Returns the share of rows whose likeliest intent, never the out-of-scope label, is right."""
+    return {"accuracy": float(np.mean(np.argmax(scored.predictions[:, :intents], axis=1) == scored.label_ids))}
