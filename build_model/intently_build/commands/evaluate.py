@@ -46,6 +46,13 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=("test", "validation"), default="test", help="which rows (default: %(default)s)"
     )
+    parser.add_argument(
+        "--rows",
+        type=Path,
+        metavar="FILE",
+        help='take these rows in place of a recipe\'s: JSON Lines with "text" and "intent", an intent of the bundle or '
+        "out_of_scope",
+    )
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +168,7 @@ def _request(parsed: argparse.Namespace) -> "Request":
     return Request(
         bundles=tuple(parsed.bundles),
         reference=parsed.reference,
-        source=Source(split=parsed.split, recipe=parsed.recipe, folder=parsed.data),
+        source=Source(split=parsed.split, recipe=parsed.recipe, folder=parsed.data, rows=parsed.rows),
         in_flight=parsed.in_flight,
         losses=tuple(percent / 100 for percent in parsed.in_scope_loss or (1, 5)),
         costs=parsed.costs,
@@ -186,6 +193,8 @@ def _check(parsed: argparse.Namespace) -> None:
     """Raises BuildError for options that make no sense, before anything is started."""
     if parsed.in_flight < 1:
         raise BuildError(f"--in-flight {parsed.in_flight}: must be at least 1")
+    if parsed.rows is not None and (parsed.data is not None or parsed.recipe is not None):
+        raise BuildError(f"--rows {parsed.rows}: has all that is asked; leave out --data and --recipe")
     for percent in parsed.in_scope_loss or ():
         if not 0 <= percent < 100:
             raise BuildError(f"--in-scope-loss {percent:g}: must be from 0 to less than 100 percent")

@@ -95,9 +95,10 @@ def _from_csv(path: Path, rows: Mapping[str, int]) -> Floats:
 def _check_complete(path: Path, what: str, found: Sequence[int], rows: Mapping[str, int]) -> None:
     if len(set(found)) < len(found):
         raise BuildError(f"{path}: a {what} stands there twice")
-    missing = sorted(name for name, row in rows.items() if row not in found)
+    missing = {row: name for name, row in rows.items() if row not in found}
     if missing:
-        raise BuildError(f"{path}: no {what} for {missing[0]!r}, and {len(set(rows.values()) - set(found)) - 1} others")
+        first = ", ".join(map(repr, list(missing.values())[:3]))
+        raise BuildError(f"{path}: no {what} for {first}{', ...' if len(missing) > 3 else ''}")
 
 
 def _row(path: Path, name: str, rows: Mapping[str, int]) -> int:

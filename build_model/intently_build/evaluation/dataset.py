@@ -1,5 +1,6 @@
-"""The rows that bundles are asked about: one split of the data that their recipes name, the same for all."""
+"""The rows that bundles are asked about, the same for all: a split of the data that a recipe names, or a file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,8 +12,9 @@ from pydantic import ValidationError
 from intently.v1 import bundle_pb2
 from intently_build.calibration import Integers
 from intently_build.errors import BuildError
+from intently_build.evaluation.costs import OUT_OF_SCOPE
 from intently_build.recipe import Data
-from intently_build.rows import Labels, SplitRows, read_labels, read_split
+from intently_build.rows import SplitRows, file_sha256, read_labels, read_rows, read_split
 
 Split = Literal["test", "validation"]
 
@@ -26,11 +28,13 @@ class Source:
       recipe: file whose section `data` names them, or None for the recipe in a bundle's manifest.
       folder: of the files, or None for the recipe's own, which is relative to the folder that holds the recipe, or
         the bundle's folder.
+      rows: file of rows to take in place of all that, with the intents of the bundle; or None.
     """
 
-    split: Split
+    split: Split = "test"
     recipe: Path | None = None
     folder: Path | None = None
+    rows: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,17 @@ class Dataset:
     """The rows of a split, in scope first.
 
     Attributes:
-      name: of the data set.
-      split: which rows.
-      labels: what the rows of a head mean.
+      name: of the data set, or the file's.
+      split: which rows; "rows" of those of a file.
+      names: of the intents, in the order of the head's rows.
+      out_of_scope: the label set's name of what is out of scope, if it has one.
       rows: the rows.
     """
 
     name: str
-    split: Split
-    labels: Labels
+    split: str
+    names: tuple[str, ...]
+    out_of_scope: str | None
     rows: SplitRows
 
     @property
@@ -60,11 +66,6 @@ class Dataset:
         return np.array([row.label for row in self.rows.in_scope], dtype=np.int64)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the intents, in the order of the head's rows."""
-        return tuple(label.name for label in self.labels.intents)
-
-    @property
     def digests(self) -> tuple[str, ...]:
         """SHA-256 of the rows' files."""
         return tuple(digest for _, digest in self.rows.files)
@@ -72,16 +73,21 @@ class Dataset:
 
 def read_dataset(bundle: Path, manifest: bundle_pb2.BundleManifest, source: Source) -> Dataset:
     """Returns the rows that the bundle is to be asked about. Raises BuildError if they are not there or not its own."""
+    label_set = manifest.label_set
+    names = tuple(intent.name for intent in label_set.intents)
+    outside = label_set.out_of_scope.name if label_set.HasField("out_of_scope") else None
+    if source.rows is not None:
+        return Dataset(source.rows.stem, "rows", names, outside, _read_file(source.rows, names, outside))
     data, beside = _data(bundle, manifest, source)
     folder = source.folder or beside / data.folder
     if not folder.is_dir():
         raise BuildError(f"{folder}: no such folder; say where the rows are with --data")
     labels = read_labels(folder, data)
-    if [label.name for label in labels.intents] != [intent.name for intent in manifest.label_set.intents]:
+    if tuple(label.name for label in labels.intents) != names:
         raise BuildError(
             f"{folder / data.labels}: not the intents of the bundle's label set, or in another order ({bundle})"
         )
-    return Dataset(data.name, source.split, labels, read_split(folder, data, labels, source.split))
+    return Dataset(data.name, source.split, names, outside, read_split(folder, data, labels, source.split))
 
 
 def check_same_rows(first: tuple[Path, Dataset], other: tuple[Path, Dataset]) -> None:
@@ -92,6 +98,21 @@ def check_same_rows(first: tuple[Path, Dataset], other: tuple[Path, Dataset]) ->
     ):
         if not same:
             raise BuildError(f"{first[0]} and {other[0]} cannot stand side by side: their {what} differ; see --data")
+
+
+def _read_file(path: Path, names: Sequence[str], outside: str | None) -> SplitRows:
+    """Returns the rows of one file, which may be in and out of scope in any order."""
+    places = {name: len(names) for name in (OUT_OF_SCOPE, outside) if name}
+    places |= {name: place for place, name in enumerate(names)}
+    rows = read_rows(path, places)
+    in_scope = tuple(row for row in rows if row.label < len(names))
+    if not in_scope:
+        raise BuildError(f"{path}: all rows are out of scope; accuracy is that of rows in scope")
+    return SplitRows(
+        in_scope=in_scope,
+        out_of_scope=tuple(row for row in rows if row.label >= len(names)),
+        files=((path.name, file_sha256(path)),),
+    )
 
 
 def _data(bundle: Path, manifest: bundle_pb2.BundleManifest, source: Source) -> tuple[Data, Path]:

@@ -48,9 +48,7 @@ def evaluate(request: Request, answering: Answering, console: Console) -> Result
     """Returns how well the bundles do. Raises BuildError if bundles, data or server do not allow it."""
     candidates = read_candidates(request.bundles, request.reference)
     dataset = _same_dataset(candidates, request.source)
-    outside = dataset.labels.out_of_scope
-    name = outside.name if outside else None
-    costs = read_costs(request.costs, dataset.names, name) if request.costs else None
+    costs = read_costs(request.costs, dataset.names, dataset.out_of_scope) if request.costs else None
     scale = Scale(dataset.right, dataset.names, request.losses, costs)
     store = AnswerStore(request.output, dataset.names) if request.output else None
     asker = _Asker(answering, store, dataset, request.in_flight, console)
