@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
