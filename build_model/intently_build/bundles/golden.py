@@ -75,14 +75,14 @@ def token_faults(folder: Path, manifest: bundle_pb2.BundleManifest) -> Iterator[
 def probability_faults(folder: Path, manifest: bundle_pb2.BundleManifest) -> Iterator[Fault]:
     """Yields the golden vectors whose probabilities transformers does not give again in float32, on the CPU.
 
-    Raises BuildError where torch or transformers is not installed.
+    Raises BuildError where torch, transformers, or what the bundle's quantization needs beside them is not installed.
     """
     try:
         from intently_build.reference import load_classifier, prompt_logits
-    except ImportError as error:
-        raise BuildError(f"--golden needs torch and transformers ({error}); install the extra build") from error
-    try:
+
         classifier = load_classifier(folder)
+    except ImportError as error:
+        raise BuildError(f"{folder}: --golden needs what is not installed here: {error}") from error
     except Exception as error:  # transformers raises many kinds for what it cannot load
         yield Fault("config.json", f"transformers does not load the checkpoint: {error}")
         return

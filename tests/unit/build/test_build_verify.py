@@ -6,6 +6,7 @@ import math
 import os
 import resource
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -329,3 +330,12 @@ def test_golden_vectors_are_recomputed(copied: Path, capsys: pytest.CaptureFixtu
     assert main(["verify", "--golden", str(copied)]) == 1
     (line,) = capsys.readouterr().out.splitlines()  # all others come out as they were
     assert "golden vector 1 has probabilities that differ by 0.0002" in line
+
+
+@pytest.mark.skipif(find_spec("optimum") is not None, reason="what GPTQ needs in transformers is installed")
+def test_what_cannot_be_recomputed_here_is_no_fault(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configured(quantization_config={"quant_method": "gptq", "bits": 4})(copied)
+    of("quantization.method", "gptq")(copied)
+    assert main(["verify", str(copied)]) == 0
+    assert main(["verify", "--golden", str(copied)]) == 2
+    assert "--golden needs what is not installed here" in capsys.readouterr().err
