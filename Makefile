@@ -11,12 +11,12 @@ SERVICES := proto/intently/v1/intent_service.proto proto/intently/v1/model_servi
 CODE := proto server build_model envoy tests requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format generate check-generated lock clean
+.PHONY: help run test check format generate check-generated lock build-env clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-run: .venv/ready ## Start Envoy and a server on BUNDLE, as CONFIG says; says how to call it once it is SERVING
+run: .venv/ready ## Start Envoy and a server on BUNDLE, or on what was live, as CONFIG says; says how to call it once it is SERVING
 	@exec $(BIN)/intently-release up --config $(CONFIG) --bundle $(BUNDLE)
 
 test: .venv/ready ## All tests; PYTEST_ARGS="-m 'not engine'" leaves out those that start vLLM
@@ -47,11 +47,13 @@ check-generated: .venv/ready
 	@for file in .venv/generated/intently/v1/*; do cmp $$file proto/intently/v1/$$(basename $$file) || \
 		{ echo "the generated code is not that of the .proto files: make generate" >&2; exit 1; }; done
 
-lock: ## Renew requirements/cpu.lock from pyproject.toml
+lock: ## Renew requirements/cpu.lock and build.lock from pyproject.toml
 	$(PYTHON) requirements/lock.py
 
-clean: ## Remove the environment and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+build-env: .venv-build/ready ## Set up .venv-build, whose tools quantize: they cannot live beside vLLM
+
+clean: ## Remove the environments and caches
+	rm -rf .venv .venv-build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Google's protos, which the contract imports, out of the package that carries them.
 .venv/googleapis: .venv/ready
@@ -62,10 +64,21 @@ clean: ## Remove the environment and caches
 	@touch $@
 
 .venv/ready: requirements/cpu.lock pyproject.toml
-	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))" || \
-		{ echo "Python 3.11 or 3.12 is needed; name one with PYTHON=..." >&2; exit 1; }
-	@echo "Setting up .venv (a few minutes, once)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(SET_UP)
 	@touch $@
+
+# Where pip finds torch's CUDA build, the last line brings the CUDA libraries that it needs; beside the CPU build, nothing.
+.venv-build/ready: requirements/build.lock pyproject.toml
+	@$(SET_UP)
+	@.venv-build/bin/python -m pip install --quiet --disable-pip-version-check -c requirements/build.lock torch
+	@touch $@
+
+# Sets up the environment of the target from the lock that it depends on first.
+define SET_UP
+$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))" || \
+	{ echo "Python 3.11 or 3.12 is needed; name one with PYTHON=..." >&2; exit 1; }; \
+echo "Setting up $(@D) (a few minutes, once)"; \
+test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D); \
+$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< && \
+$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endef

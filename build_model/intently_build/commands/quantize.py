@@ -1,0 +1,87 @@
+"""The command `intently-build quantize`."""
+
+import argparse
+from pathlib import Path
+
+from intently_build.commands.parser import Commands
+from intently_build.errors import BuildError
+from intently_build.quantizing.formats import FORMATS
+
+
+def add(commands: Commands) -> None:
+    """Adds it."""
+    about = "Quantizes the decoder of a checkpoint; the head stays in bfloat16."
+    parser = commands.add_parser("quantize", help=about, description=about)
+    parser.add_argument("checkpoint", type=Path, help="folder of a classifier or a causal model; a bundle is one too")
+    parser.add_argument("--to", required=True, choices=FORMATS, dest="form", help="the format")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="ROWS",
+        help="JSON Lines with in-domain rows, which the tool looks at; fp8 and bnb-int8 need none",
+    )
+    parser.add_argument(
+        "--test",
+        type=Path,
+        action="append",
+        metavar="ROWS",
+        help="JSON Lines whose rows must not be among these; may be given again (the recipe's test rows always are)",
+    )
+    parser.add_argument(
+        "--leave-out-test", action="store_true", help="go on without the calibration rows that are test rows too"
+    )
+    parser.add_argument(
+        "--recipe",
+        type=Path,
+        help="the recipe whose prompt the rows are laid out in (default: the prompt of the checkpoint's bundle.json, "
+        "else the text alone)",
+    )
+    parser.add_argument(
+        "--group-size",
+        type=int,
+        default=128,
+        metavar="N",
+        help="weights that share a scale in the 4-bit formats (default: %(default)s)",
+    )
+    parser.add_argument("--samples", type=int, default=128, metavar="N", help="rows to look at (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="chooses the rows and seeds the tool (default: %(default)s)"
+    )
+    parser.add_argument("--replace", action="store_true", help="write over a folder that is there")
+    parser.set_defaults(command=_run)
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from intently_build.bundle import MANIFEST, manifest_layout, read_manifest
+    from intently_build.layout import prompt_layout
+    from intently_build.quantizing.quantize import Request, quantize
+    from intently_build.recipe import load_recipe
+
+    if parsed.samples < 1:
+        raise BuildError(f"--samples {parsed.samples}: must be at least 1")
+    layout, tests = None, list(parsed.test or ())
+    if parsed.recipe:
+        recipe, _ = load_recipe(parsed.recipe)
+        layout = prompt_layout(recipe.prompt)
+        folder = parsed.recipe.parent / recipe.data.folder
+        outside = recipe.data.out_of_scope
+        tests += [folder / name for name in (recipe.data.test, *((outside.test,) if outside else ()))]
+    elif (parsed.checkpoint / MANIFEST).exists():
+        layout = manifest_layout(read_manifest(parsed.checkpoint).prompt)
+    request = Request(
+        checkpoint=parsed.checkpoint,
+        form=parsed.form,
+        output=parsed.output,
+        calibration=parsed.calibration,
+        tests=tuple(tests),
+        leave_out_test=parsed.leave_out_test,
+        layout=layout,
+        group_size=parsed.group_size,
+        samples=parsed.samples,
+        seed=parsed.seed,
+        replace=parsed.replace,
+    )
+    quantize(request, Console())

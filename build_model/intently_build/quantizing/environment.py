@@ -1,0 +1,48 @@
+"""The environment that the quantizing tools are installed in: this one, or the build environment beside it."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from intently_build.errors import BuildError
+
+VARIABLE = "INTENTLY_BUILD_ENV"
+FOLDER = ".venv-build"
+INSTALL = "make build-env"
+
+
+@dataclass(frozen=True)
+class Environments:
+    """Where to look for a tool: the folder of the running environment, and the variables of the process."""
+
+    prefix: Path
+    variables: Mapping[str, str]
+
+    @property
+    def build(self) -> Path:
+        """The folder of the build environment: INTENTLY_BUILD_ENV, or .venv-build beside the running one."""
+        named = self.variables.get(VARIABLE)
+        return Path(named) if named else self.prefix.parent / FOLDER
+
+    def python_with(self, tool: str) -> Path:
+        """Returns the Python of an environment that has `tool`, this one first.
+
+        Raises BuildError with the command that installs it if neither has.
+        """
+        if find_spec(tool) is not None:
+            return Path(sys.executable)
+        python = self.build / "bin" / "python"
+        if not python.exists() or not any((self.build / "lib").glob(f"python3*/site-packages/{tool}/__init__.py")):
+            raise BuildError(
+                f"{tool} is neither installed here nor in {self.build}: `{INSTALL}` installs it there "
+                f"({VARIABLE} may name another folder)"
+            )
+        return python
+
+
+def here() -> Environments:
+    """Returns where this process would look."""
+    return Environments(Path(sys.prefix), os.environ)
