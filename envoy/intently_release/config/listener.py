@@ -34,6 +34,8 @@ class Listener(Frozen):
         rest: Whether `POST /v1/classify` and `GET /v1/models` are answered, by the transcoder.
         grpc_web: Whether browsers may speak gRPC-Web.
         cors_origins: Origins whose pages may call; none unless named.
+        pins: Whether callers may choose a color, or a revision, by a header; without it the headers are taken off calls
+            that come in here. The operator's own calls keep them.
         drain_s: How long Envoy's own drain may take (--drain-time-s).
     """
 
@@ -44,4 +46,5 @@ class Listener(Frozen):
     rest: bool = True
     grpc_web: bool = True
     cors_origins: tuple[str, ...] = ()
+    pins: bool = True
     drain_s: Seconds = 600

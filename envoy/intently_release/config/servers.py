@@ -1,5 +1,6 @@
 """The servers behind the two colors."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,10 +16,13 @@ class ColorServers(Frozen):
         endpoints: Their addresses. `up` starts one server on each that is on this host's loopback.
         discovery: "static" takes the addresses as they are, "dns" asks for all addresses behind each name, again and
             again: many replicas behind one name.
+        env: Environment variables of its servers, over those of `servers.env`: CUDA_VISIBLE_DEVICES gives each color
+            GPUs of its own.
     """
 
     endpoints: tuple[Address, ...] = Field(min_length=1)
     discovery: Literal["static", "dns"] = "static"
+    env: dict[str, str] = Field(default_factory=dict)
 
 
 class Colors(Frozen):
@@ -45,6 +49,9 @@ class Servers(Frozen):
         command: Starts one; `up` adds what a server must agree on with Envoy (bundle, address, max_wait,
             max_concurrent_streams, drain times).
         flags: Added to it as they are.
+        env: Environment variables, over those of `up` itself.
+        token_file: Holds a token that the servers know, as it is sent, for the operator's own calls to servers that ask
+            for one; None if they do not.
         max_wait: Seconds in which an admitted request is answered. Below traffic.per_try_timeout, or retries would
             multiply an overload.
         max_concurrent_streams: Of one connection; no less than traffic.max_concurrent_streams.
@@ -56,6 +63,8 @@ class Servers(Frozen):
 
     command: tuple[str, ...] = Field(("intently-server",), min_length=1)
     flags: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    token_file: Path | None = None
     max_wait: Seconds = 0.8
     max_concurrent_streams: int = Field(1000, gt=0)
     drain_delay: Seconds = 2.0

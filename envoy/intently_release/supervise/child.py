@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,11 +32,12 @@ class Child:
         self.started_at = datetime.fromtimestamp(process.create_time(), UTC)
 
     @classmethod
-    def start(cls, arguments: Sequence[str], log: Path) -> "Child":
+    def start(cls, arguments: Sequence[str], env: Mapping[str, str], log: Path) -> "Child":
         """Starts one. Signals of the terminal do not reach it, and it outlives whoever started it.
 
         Args:
             arguments: Command and arguments.
+            env: Environment variables, over those of this process.
             log: Its output is added to this file.
 
         Raises:
@@ -47,7 +48,12 @@ class Child:
             output.write(f"=== {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %Z}: starting\n".encode())
             output.flush()
             started = subprocess.Popen(  # noqa: S603  # the operator's own command
-                list(arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                list(arguments),
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         return cls(psutil.Process(started.pid), started)
 

@@ -3,8 +3,8 @@
 import ipaddress
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from intently_release.colors import Color
@@ -19,6 +19,7 @@ class Program:
 
     Attributes:
         arguments: Command and arguments.
+        env: Environment variables, over those of the supervisor.
         bundle, revision, address: What it serves, and where; None and "" of Envoy.
     """
 
@@ -26,6 +27,7 @@ class Program:
     bundle: Path | None = None
     revision: str = ""
     address: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def serves_as(self, other: "Program") -> bool:
         """Whether the other may go on in its place. A revision that is not known speaks against nothing.
@@ -57,7 +59,8 @@ def envoy_program(config: ReleaseConfig, layout: Layout, envoy: Path) -> Program
 
 def server_program(config: ReleaseConfig, layout: Layout, color: Color, index: int, slot: Slot) -> Program:
     """That of the server on one of a color's endpoints."""
-    servers, address = config.servers, config.colors.of(color).endpoints[index]
+    servers, of_color = config.servers, config.colors.of(color)
+    address = of_color.endpoints[index]
     return Program(
         (
             *_beside_this_python(servers.command),
@@ -73,6 +76,7 @@ def server_program(config: ReleaseConfig, layout: Layout, color: Color, index: i
         slot.bundle,
         slot.revision,
         address,
+        {**servers.env, **of_color.env},
     )
 
 

@@ -9,7 +9,7 @@ import ipaddress
 from intently_release.colors import Color
 from intently_release.config import ReleaseConfig, host_of
 from intently_release.config.traffic import Health
-from intently_release.xds.names import INTENT_SERVICE, cluster_of, first
+from intently_release.xds.names import CALLS, INTENT_SERVICE, STREAMS, cluster_of, first
 from intently_release.xds.typed import CLUSTER_TYPE, Json, extension, seconds, socket_address, typed
 
 _CONNECT_TIMEOUT_S = 0.5
@@ -94,15 +94,20 @@ def _outlier_detection(health: Health) -> Json:
 
 
 def _breakers(config: ReleaseConfig) -> Json:
-    most = config.traffic.max_requests
-    budget = {"budget_percent": {"value": 100}, "min_retry_concurrency": _MIN_RETRIES}
-    threshold = {
+    """Calls are bounded apart from streams, which last: by the priority that their routes have."""
+    most = {CALLS: config.traffic.max_calls, STREAMS: config.traffic.max_streams}
+    return {"thresholds": [_threshold(priority, number) for priority, number in most.items()]}
+
+
+def _threshold(priority: str, most: int) -> Json:
+    return {
+        "priority": priority,
         "max_connections": _MAX_CONNECTIONS,
         "max_pending_requests": most,
         "max_requests": most,
-        "retry_budget": budget,
+        "track_remaining": True,  # tells how many calls are under way, which no statistic tells apart from streams
+        "retry_budget": {"budget_percent": {"value": 100}, "min_retry_concurrency": _MIN_RETRIES},
     }
-    return {"thresholds": [threshold]}
 
 
 def _http2(config: ReleaseConfig) -> Json:

@@ -20,6 +20,12 @@ PIN_HEADER = "x-intently-release"
 REVISION_HEADER = "x-intently-revision"
 """A call with this header goes to the color that serves the revision it names."""
 
+CALLS = "DEFAULT"
+"""Envoy's priority for calls that end soon: circuit breakers bound each priority by itself."""
+
+STREAMS = "HIGH"
+"""Envoy's priority for streams, which last, and for health, which is to be told however many calls are under way."""
+
 INTENT_SERVICE = "intently.v1.IntentService"
 MODEL_SERVICE = "intently.v1.ModelService"
 HEALTH_SERVICE = "grpc.health.v1.Health"

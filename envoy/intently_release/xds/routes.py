@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from intently_release.colors import Color, Weights
 from intently_release.config import ReleaseConfig, Traffic
 from intently_release.xds.names import (
+    CALLS,
     HEALTH_SERVICE,
     INTENT_SERVICE,
     MODEL_SERVICE,
@@ -13,6 +14,7 @@ from intently_release.xds.names import (
     REFLECTION_SERVICES,
     REVISION_HEADER,
     ROUTES,
+    STREAMS,
     cluster_of,
     first,
 )
@@ -94,9 +96,9 @@ def _by_weight(config: ReleaseConfig, weights: Weights) -> _Target:
 
 def _methods(traffic: Traffic, target: _Target, mirror_to: Color | None) -> list[Json]:
     """One route for each method, by its exact path. A prefix would let callers invent methods, each with statistics."""
-    unary: Json = {"timeout": seconds(traffic.timeout)}
-    batch: Json = {"timeout": seconds(traffic.batch_timeout)}
-    stream: Json = {"timeout": _UNBOUNDED}
+    unary: Json = {"timeout": seconds(traffic.timeout), "priority": CALLS}
+    batch: Json = {"timeout": seconds(traffic.batch_timeout), "priority": CALLS}
+    stream: Json = {"timeout": _UNBOUNDED, "priority": STREAMS}
     classify = dict(unary)
     if target.header is None and mirror_to is not None and traffic.mirror_percent:
         classify["request_mirror_policies"] = [_mirror(mirror_to, traffic.mirror_percent)]
@@ -106,7 +108,7 @@ def _methods(traffic: Traffic, target: _Target, mirror_to: Color | None) -> list
         _route(traffic, target, f"/{INTENT_SERVICE}/ClassifyStream", stream),
         _route(traffic, target, f"/{INTENT_SERVICE}/BatchClassify", batch),
         *(_route(traffic, target, f"/{MODEL_SERVICE}/{method}", unary, one_try) for method in _MODEL_METHODS),
-        _route(traffic, target, f"/{HEALTH_SERVICE}/Check", unary, one_try),
+        _route(traffic, target, f"/{HEALTH_SERVICE}/Check", {**unary, "priority": STREAMS}, one_try),
         _route(traffic, target, f"/{HEALTH_SERVICE}/Watch", stream),
         *(_route(traffic, target, f"/{service}/ServerReflectionInfo", stream) for service in REFLECTION_SERVICES),
     ]

@@ -118,7 +118,9 @@ async def test_one_that_is_dead_and_not_wanted_stays_dead(keeper: Keeper, ready:
 
 async def test_output_is_added_to_the_log(tmp_path: Path) -> None:
     for text in ("one", "two"):
-        child = Child.start((sys.executable, "-c", f"print('{text}')"), tmp_path / "logs" / "log")
+        child = Child.start(
+            (sys.executable, "-c", "import os; print(os.environ['WHAT'])"), {"WHAT": text}, tmp_path / "logs" / "log"
+        )
         async with asyncio.timeout(30):
             while not child.has_ended():  # noqa: ASYNC110  # it has to be asked
                 await asyncio.sleep(0.01)
