@@ -52,6 +52,16 @@ class Layout:
         return self.run_dir / "observed.json"
 
     @property
+    def config(self) -> Path:
+        """The configuration that all this is run by."""
+        return self.run_dir / "release.json"
+
+    @property
+    def unproven(self) -> Path:
+        """There while what is live has never served."""
+        return self.run_dir / "unproven"
+
+    @property
     def history(self) -> Path:
         """What was done, a line of JSON each."""
         return self.run_dir / "history.jsonl"

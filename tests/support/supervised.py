@@ -23,10 +23,10 @@ from intently.v1.intent_service_pb2 import ClassifyRequest
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently_release.colors import Color, all_to
 from intently_release.config import ReleaseConfig, read_config
-from intently_release.errors import ReleaseError
+from intently_release.errors import ReleaseError, StateProblem
 from intently_release.layout import Layout
 from intently_release.state import Observed, Seen, Slot, State, Store, read_observed, supervisor_of
-from intently_release.supervise import on_signals, supervise
+from intently_release.supervise import on_signals, supervise, supervising
 from support.paths import BUNDLE, ROOT
 from support.serving import free_address
 
@@ -72,8 +72,10 @@ class Host:
         return process
 
     def observed(self, name: str) -> Seen:
-        """What the supervisor tells of a process."""
-        return read_observed(self.layout).get(name, Seen())
+        """What the supervisor tells of a process; nothing while the test has left what cannot be read."""
+        with contextlib.suppress(StateProblem):
+            return read_observed(self.layout).get(name, Seen())
+        return Seen()
 
     def wait(self, *names: str, until: Callable[[Seen], bool] = lambda seen: seen.ready) -> Observed:
         """Waits until that is so of all that are named; returns how they are then.
@@ -179,7 +181,7 @@ def main() -> int:
 
 
 async def _supervise(config: ReleaseConfig, layout: Layout) -> int:
-    with on_signals() as (stop, hurry):
+    with supervising(layout), on_signals() as (stop, hurry):
         return await supervise(config, layout, Store(layout), stop, hurry)
 
 

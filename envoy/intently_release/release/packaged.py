@@ -35,6 +35,15 @@ class Packaged:
         return self.manifest.revision
 
 
+def revision_of(path: Path) -> str:
+    """The revision that a bundle's folder holds now; "" if that cannot be read."""
+    try:
+        content = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        return str(content["revision"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def read_packaged(path: Path) -> Packaged:
     """Reads what a bundle says of itself.
 

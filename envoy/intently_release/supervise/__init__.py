@@ -2,6 +2,6 @@
 
 from intently_release.supervise.publishing import publish_state
 from intently_release.supervise.signals import on_signals
-from intently_release.supervise.supervisor import supervise
+from intently_release.supervise.supervisor import supervise, supervising
 
-__all__ = ["on_signals", "publish_state", "supervise"]
+__all__ = ["on_signals", "publish_state", "supervise", "supervising"]

@@ -8,6 +8,7 @@ from intently_release.supervise.backoff import Backoff
 from intently_release.supervise.child import Child
 from intently_release.supervise.place import Place
 from intently_release.supervise.program import Program
+from intently_release.supervise.replaced import WITHHELD, replaced
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,18 @@ class Keeper:
             self._backoff.reset()
             self._start_at, self._has_died = 0.0, False
         if wanted is not None and time.monotonic() >= self._start_at:
-            self._start(wanted)
+            if why := replaced(wanted.bundle, wanted.revision):
+                self._withhold(wanted, f"{WITHHELD}{why}")
+            else:
+                self._start(wanted)
+
+    def _withhold(self, wanted: Program, why: str) -> None:
+        """Leaves the place empty, and looks again later: what was released may come back."""
+        self._runs = wanted
+        self._start_at = time.monotonic() + self._backoff.after(0.0)
+        if self._last_exit != why:
+            self._last_exit = why
+            logger.error("%s: %s", self._place.name, why)
 
     def _start(self, wanted: Program) -> None:
         self._runs = wanted
@@ -97,7 +109,7 @@ class Keeper:
         self._has_died = False
         try:
             self._place.forget()
-            self._child = Child.start(wanted.arguments, self._place.log)
+            self._child = Child.start(wanted.arguments, wanted.env, self._place.log)
         except OSError as error:
             self._died(f"cannot be started: {error}", 0.0)
         else:

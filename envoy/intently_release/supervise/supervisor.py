@@ -25,13 +25,23 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.1
 
 
+def supervising(layout: Layout) -> contextlib.AbstractContextManager[None]:
+    """The run directory, for as long as the block runs: nobody else may start or end anything in it.
+
+    Raises:
+        Busy: if another supervisor has it; the text says which.
+        StateProblem: if the lock's file cannot be opened.
+    """
+    return locked(layout.supervisor_lock, "intently-release up")
+
+
 async def supervise(
     config: ReleaseConfig, layout: Layout, store: Store, stop: asyncio.Event, hurry: asyncio.Event | None = None
 ) -> int:
     """Runs Envoy and the servers of this host until it is told to stop. Returns the exit code.
 
-    If it fails or is killed, all that it runs lives on; the next one adopts it. Envoy's files are published once, at
-    the start: later changes of the routes are those of commands.
+    The caller has the run directory (see `supervising`). If it fails or is killed, all that it runs lives on; the next
+    one adopts it. Envoy's files are published once, at the start: later changes of the routes are those of commands.
 
     Args:
         config: How.
@@ -41,16 +51,14 @@ async def supervise(
         hurry: Makes those that are ending hurry.
 
     Raises:
-        Busy: if another supervisor has this run directory; the text says which.
         Refused: if nothing is wanted yet.
         StateProblem: if the state cannot be read.
         RenderProblem, ProxyProblem: if Envoy would not take its files, or there is none.
     """
-    with locked(layout.supervisor_lock, "intently-release up"):
-        supervisor = Supervisor(config, layout, store)
-        supervisor.begin()
-        await supervisor.follow(stop)
-        await supervisor.end(hurry or asyncio.Event())
+    supervisor = Supervisor(config, layout, store)
+    supervisor.begin()
+    await supervisor.follow(stop)
+    await supervisor.end(hurry or asyncio.Event())
     return 0
 
 

@@ -9,11 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from intently_release.release.packaged import revision_of
 from intently_release.state import Seen, Slot, supervisor_of
+from support.bundles import changed, copy_bundle
 from support.paths import BUNDLE
 from support.supervised import Host, host, running
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
+
+REVISION = revision_of(BUNDLE)
 
 
 @pytest.fixture
@@ -82,11 +86,11 @@ def test_a_slot_that_is_not_wanted_any_more_drains(blue: Host) -> None:
 
 @pytest.mark.parametrize("changes", ["bundle", "revision"])
 def test_a_slot_with_another_bundle_ends_its_server_and_starts_one(blue: Host, folder: Path, changes: str) -> None:
-    blue.want(blue=running(revision="aa"))
-    blue.wait("blue-0", until=lambda seen: seen.revision == "aa")
+    copied = copy_bundle(BUNDLE, folder / "copied")
+    blue.want(blue=running(copied, REVISION))
+    before = blue.wait("blue-0", until=lambda seen: seen.ready and seen.bundle == copied)["blue-0"]
     (folder / "other").symlink_to(BUNDLE)
-    wanted = running(folder / "other", "aa") if changes == "bundle" else running(BUNDLE, "bb")
-    before = blue.observed("blue-0")
+    wanted = running(folder / "other", REVISION) if changes == "bundle" else running(copied, changed(copied))
 
     blue.want(blue=wanted)
     after = blue.wait("blue-0", until=lambda seen: seen.ready and seen.pid != before.pid)["blue-0"]
@@ -101,10 +105,10 @@ def test_a_slot_with_another_bundle_ends_its_server_and_starts_one(blue: Host, f
 def test_a_revision_that_was_only_not_known_restarts_nothing(blue: Host) -> None:
     before = blue.observed("blue-0")
 
-    blue.want(blue=running(revision="aa"))
+    blue.want(blue=running(revision=REVISION))
 
-    after = blue.wait("blue-0", until=lambda seen: seen.revision == "aa")["blue-0"]
-    assert after == before.model_copy(update={"revision": "aa"})
+    after = blue.wait("blue-0", until=lambda seen: seen.revision == REVISION)["blue-0"]
+    assert after == before.model_copy(update={"revision": REVISION})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

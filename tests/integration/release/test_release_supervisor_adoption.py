@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from intently_release.colors import Color
+from intently_release.release.packaged import revision_of
 from intently_release.state import Seen, Slot
 from support.paths import BUNDLE
 from support.serving import free_address
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 def both() -> Iterator[Host]:
     """A host that runs both colors, whose servers take a while to drain."""
     with tempfile.TemporaryDirectory(prefix="intently-") as name, host(Path(name), drain_delay=4.0) as made:
-        made.want(blue=running(), green=running(revision="aa"))
+        made.want(blue=running(), green=running(revision=revision_of(BUNDLE)))
         made.start()
         made.wait("envoy", "blue-0", "green-0")
         yield made

@@ -1,5 +1,7 @@
 """Servers that do not start, or do not get ready: each is tried again, told of, and never left behind."""
 
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from intently_release.release.packaged import revision_of
+from support.bundles import changed, copy_bundle
+from support.paths import BUNDLE
 from support.supervised import Host, host, running
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
@@ -68,3 +73,26 @@ def test_a_server_that_does_not_get_ready_is_started_again(folder: Path) -> None
         supervisor.terminate()
         assert supervisor.wait(60) == 0
         assert made.processes() == []
+
+
+def test_a_bundle_that_was_overwritten_is_not_released_by_a_restart(folder: Path) -> None:
+    bundle = copy_bundle(BUNDLE, folder / "bundle")
+    released, manifest = revision_of(bundle), (bundle / "bundle.json").read_text()
+    with host(folder) as made:
+        made.want(blue=running(bundle, released))
+        made.start()
+        before = made.wait("envoy", "blue-0")["blue-0"]
+        there_now = changed(bundle)
+        os.kill(before.pid or 0, signal.SIGKILL)
+
+        withheld = made.wait("blue-0", until=lambda seen: seen.last_exit.startswith("not started"))["blue-0"]
+
+        assert (withheld.pid, withheld.restarts) == (None, 0)
+        for said in (str(bundle), there_now[:12], released[:12], "intently-release deploy"):
+            assert said in withheld.last_exit
+        made.wait_said("blue-0: not started")
+        assert started(made) == 1
+
+        (bundle / "bundle.json").write_text(manifest)
+        made.wait("blue-0")
+        assert started(made) == 2
