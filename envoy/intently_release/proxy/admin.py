@@ -14,9 +14,10 @@ from intently_release.errors import ProxyProblem
 from intently_release.proxy import answers
 from intently_release.proxy.answers import Hosts, Measured, Server
 from intently_release.proxy.histogram import Histogram
-from intently_release.xds.names import ROUTES, STAT_PREFIX
+from intently_release.xds.names import CALLS, ROUTES, STAT_PREFIX, cluster_of
 
 _VERSION = f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text"
+_CALLS_LEFT = rf"^cluster[.]\w+[.]circuit_breakers[.]{CALLS.lower()}[.]remaining_rq$"
 
 T = TypeVar("T")
 
@@ -86,9 +87,23 @@ class EnvoyAdmin:
         texts = (await self.measured(f"^{_VERSION}$".replace(".", "[.]"))).texts
         return Applied(version if texts.get(_VERSION) == version else "", weights)
 
+    async def refused_listeners(self) -> Mapping[str, str]:
+        """Why it does not listen as it was told last, by the name of the listener."""
+        return await self._read("/config_dump", answers.refused_listeners, {"resource": "dynamic_listeners"})
+
     async def hosts(self) -> Mapping[Color, Hosts]:
         """Servers of each color that it has a cluster of."""
         return await self._read("/clusters", answers.hosts, {"format": "json"})
+
+    async def calls_under_way(self) -> Mapping[Color, int]:
+        """Single calls, batches and queries under way to each color, by whatever route they came; streams are none.
+
+        A color that Envoy does not tell it of is left out.
+        """
+        most = await self._read("/clusters", answers.most_calls, {"format": "json"})
+        left = await self.stats(_CALLS_LEFT)
+        names = {color: f"cluster.{cluster_of(color)}.circuit_breakers.{CALLS.lower()}.remaining_rq" for color in most}
+        return {color: most[color] - left[name] for color, name in names.items() if name in left}
 
     async def server(self) -> Server:
         """Envoy itself; tells a restart by its epoch, and by an uptime that went back."""

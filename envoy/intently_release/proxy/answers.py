@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from intently_release.colors import Color, Weights
 from intently_release.proxy.histogram import Bucket, Histogram
-from intently_release.xds.names import ROUTES, cluster_of, first
+from intently_release.xds.names import CALLS, ROUTES, cluster_of, first
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,19 @@ class _Host(BaseModel):
     health_status: _Health
 
 
+class _Threshold(BaseModel):
+    priority: str = CALLS
+    max_requests: int
+
+
+class _Breakers(BaseModel):
+    thresholds: tuple[_Threshold, ...] = ()
+
+
 class _Cluster(BaseModel):
     name: str
     host_statuses: tuple[_Host, ...] = ()
+    circuit_breakers: _Breakers = _Breakers()
 
 
 class _Clusters(BaseModel):
@@ -144,6 +154,19 @@ class _RoutesDump(BaseModel):
     configs: tuple[_DynamicRoutes, ...] = ()
 
 
+class _ErrorState(BaseModel):
+    details: str = ""
+
+
+class _DynamicListener(BaseModel):
+    name: str = ""
+    error_state: _ErrorState | None = None
+
+
+class _ListenersDump(BaseModel):
+    configs: tuple[_DynamicListener, ...] = ()
+
+
 class _Options(BaseModel):
     restart_epoch: int = 0
 
@@ -174,6 +197,18 @@ def hosts(body: bytes) -> dict[Color, Hosts]:
     return {color: _counted(clusters[cluster_of(color)]) for color in Color if cluster_of(color) in clusters}
 
 
+def most_calls(body: bytes) -> dict[Color, int]:
+    """Of `/clusters?format=json`: how many calls, streams not counted, each color may have under way."""
+    clusters = {each.name: each for each in _Clusters.model_validate_json(body).cluster_statuses}
+    return {
+        color: threshold.max_requests
+        for color in Color
+        if cluster_of(color) in clusters
+        for threshold in clusters[cluster_of(color)].circuit_breakers.thresholds
+        if threshold.priority == CALLS
+    }
+
+
 def _counted(cluster: _Cluster) -> Hosts:
     healths = [host.health_status for host in cluster.host_statuses if not host.health_status.pending_dynamic_removal]
     return Hosts(
@@ -191,6 +226,15 @@ def routes(body: bytes) -> tuple[str, Weights | None]:
             agreed = bool(found) and all(each == found[0] for each in found)
             return dump.version_info, found[0] if agreed else None
     return "", None
+
+
+def refused_listeners(body: bytes) -> dict[str, str]:
+    """Of `/config_dump?resource=dynamic_listeners`: why a listener is not as it was told, by its name.
+
+    Of the first update that fails, Envoy has an entry without a name besides.
+    """
+    dumped = _ListenersDump.model_validate_json(body).configs
+    return {each.name: each.error_state.details for each in dumped if each.name and each.error_state is not None}
 
 
 def _weights(config: _RouteConfig) -> Iterator[Weights]:

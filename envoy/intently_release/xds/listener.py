@@ -2,11 +2,11 @@
 
 from intently_release.config import ReleaseConfig
 from intently_release.layout import Layout
-from intently_release.xds.names import LISTENER, OPERATOR_LISTENER, ROUTES, STAT_PREFIX
+from intently_release.xds.names import LISTENER, OPERATOR_LISTENER, PIN_HEADER, REVISION_HEADER, ROUTES, STAT_PREFIX
 from intently_release.xds.rest import cors, grpc_web, transcoder
 from intently_release.xds.sources import watched
 from intently_release.xds.tls import transport_socket
-from intently_release.xds.typed import LISTENER_TYPE, Json, extension, socket_address, typed
+from intently_release.xds.typed import ALONE, LISTENER_TYPE, Json, extension, socket_address, typed
 
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 HEALTH_PATH = "/healthz"
@@ -20,7 +20,8 @@ def listeners(config: ReleaseConfig, layout: Layout) -> list[Json]:
     The operator's is a unix socket with the same routes: golden requests need no certificate there, whatever callers
     need. The public one comes first, so that the statistics of the routes that they share have its name.
     """
-    chain: Json = {"filters": [_manager(config, layout, STAT_PREFIX)]}
+    pins = {} if config.listener.pins else {"early_header_mutation_extensions": [_without_pins()]}
+    chain: Json = {"filters": [_manager(config, layout, STAT_PREFIX, **pins)]}
     if config.listener.tls is not None:
         chain["transport_socket"] = transport_socket(config.listener.tls, layout)
         chain["transport_socket_connect_timeout"] = _BEGUN_WITHIN
@@ -28,7 +29,7 @@ def listeners(config: ReleaseConfig, layout: Layout) -> list[Json]:
     operators = {"pipe": {"path": str(layout.calls_socket), "mode": _OWNER_ONLY}}
     own: Json = {"filters": [_manager(config, layout, OPERATOR_LISTENER)]}
     return [
-        typed(LISTENER_TYPE, name=LISTENER, address=public, filter_chains=[chain]),
+        typed(LISTENER_TYPE, name=LISTENER, address=public, filter_chains=[chain], **ALONE),
         typed(
             LISTENER_TYPE,
             name=OPERATOR_LISTENER,
@@ -39,9 +40,18 @@ def listeners(config: ReleaseConfig, layout: Layout) -> list[Json]:
     ]
 
 
-def _manager(config: ReleaseConfig, layout: Layout, stat_prefix: str) -> Json:
-    connections = {"stat_prefix": stat_prefix, **_connections(config, layout)}
+def _manager(config: ReleaseConfig, layout: Layout, stat_prefix: str, **more: object) -> Json:
+    connections = {"stat_prefix": stat_prefix, **_connections(config, layout), **more}
     return extension("envoy.filters.network.http_connection_manager", _MANAGER, **connections)
+
+
+def _without_pins() -> Json:
+    """Takes the headers that choose a color off a call, before it is routed."""
+    return extension(
+        "envoy.http.early_header_mutation.header_mutation",
+        "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        mutations=[{"remove": header} for header in (PIN_HEADER, REVISION_HEADER)],
+    )
 
 
 def _connections(config: ReleaseConfig, layout: Layout) -> Json:

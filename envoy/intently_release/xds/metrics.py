@@ -1,7 +1,7 @@
 """The listener that Prometheus asks: one path of the admin socket, and nothing else of it."""
 
 from intently_release.layout import Layout
-from intently_release.xds.typed import Json, extension, socket_address
+from intently_release.xds.typed import ALONE, Json, extension, socket_address
 
 _CLUSTER = "admin"
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -26,6 +26,7 @@ def metrics_listener(address: str) -> Json:
         "address": socket_address(address),
         "filter_chains": [{"filters": [manager]}],
         "ignore_global_conn_limit": True,  # callers who take all connections must not hide it
+        **ALONE,
     }
 
 

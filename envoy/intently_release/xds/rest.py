@@ -43,7 +43,7 @@ def cors() -> Json:
 
 def cors_policy(config: ReleaseConfig) -> Json:
     """Which pages may call, and with which headers."""
-    headers = [*_ASKED, PIN_HEADER, REVISION_HEADER]
+    headers = [*_ASKED, *((PIN_HEADER, REVISION_HEADER) if config.listener.pins else ())]
     if config.traffic.sticky_header:
         headers.append(config.traffic.sticky_header)
     return typed(

@@ -12,6 +12,9 @@ CLUSTER_TYPE = "envoy.config.cluster.v3.Cluster"
 ROUTES_TYPE = "envoy.config.route.v3.RouteConfiguration"
 SECRET_TYPE = "envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105  # the name of a message
 
+ALONE: Json = {"enable_reuse_port": False, "connection_balance_config": {"exact_balance": {}}}
+"""Of a listener: nobody else may have its port, and its workers, who share one socket, take connections in turns."""
+
 
 def typed(type_name: str, **fields: Any) -> Json:
     """A message that says what it is."""

@@ -48,6 +48,14 @@ def test_routes_of_another_name_are_not_ours() -> None:
     assert answers.routes(b"{}") == ("", None)
 
 
+def test_listeners_that_envoy_refused_are_named() -> None:
+    error = {"error_state": {"details": "cannot bind"}}
+    configs: list[dict[str, Any]] = [{"name": "one", **error}, {"name": "two", "active_state": {}}, error]
+
+    assert answers.refused_listeners(json.dumps({"configs": configs}).encode()) == {"one": "cannot bind"}
+    assert answers.refused_listeners(b"{}") == {}
+
+
 @pytest.mark.parametrize(
     "fault",
     [

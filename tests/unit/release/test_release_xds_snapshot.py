@@ -182,7 +182,7 @@ def test_users_stay_only_where_a_header_is_named() -> None:
 def test_limits_come_from_the_configuration() -> None:
     config = with_parts(
         listener={"max_concurrent_streams": 17, "max_connections": 18},
-        traffic={"max_concurrent_streams": 19, "max_requests": 20, "retries": 4},
+        traffic={"max_concurrent_streams": 19, "max_calls": 20, "max_streams": 21, "retries": 4},
     )
     snapshot = render(config, LAYOUT, all_to(BLUE))
 
@@ -193,8 +193,9 @@ def test_limits_come_from_the_configuration() -> None:
         [options] = cluster(snapshot, cluster_of(color))["typed_extension_protocol_options"].values()
         assert options["explicit_http_config"]["http2_protocol_options"]["max_concurrent_streams"] == 19
         for name in (cluster_of(color), first(color)):
-            [threshold] = cluster(snapshot, name)["circuit_breakers"]["thresholds"]
-            assert (threshold["max_requests"], threshold["max_pending_requests"]) == (20, 20)
+            calls, streams = cluster(snapshot, name)["circuit_breakers"]["thresholds"]
+            assert (calls["priority"], calls["max_requests"], calls["max_pending_requests"]) == ("DEFAULT", 20, 20)
+            assert (streams["priority"], streams["max_requests"], streams["max_pending_requests"]) == ("HIGH", 21, 21)
     assert {route["route"]["retry_policy"]["num_retries"] for route in routes_of(snapshot)} == {4}
 
 
@@ -255,6 +256,29 @@ def test_pages_are_allowed_by_the_routes_alone() -> None:
     [closed] = render(CONFIG, LAYOUT, all_to(BLUE)).rds["resources"]
     assert "typed_per_filter_config" not in closed["virtual_hosts"][0]
     assert configuration["name"] == closed["name"] == ROUTES
+
+
+def test_a_port_is_envoys_alone_and_its_workers_share_it() -> None:
+    snapshot = render(CONFIG, LAYOUT, all_to(BLUE))
+
+    for listener in (snapshot.lds["resources"][0], *snapshot.bootstrap["static_resources"]["listeners"]):
+        assert listener["enable_reuse_port"] is False
+        assert listener["connection_balance_config"] == {"exact_balance": {}}
+
+
+@pytest.mark.parametrize(("pins", "taken_off"), [(True, []), (False, ["x-intently-release", "x-intently-revision"])])
+def test_callers_headers_choose_a_color_only_where_they_may(pins: bool, taken_off: list[str]) -> None:
+    config = with_parts(listener={"pins": pins, "cors_origins": ["https://a.example"]})
+    snapshot = render(config, LAYOUT, all_to(BLUE))
+    public, operators = (
+        listener["filter_chains"][0]["filters"][0]["typed_config"] for listener in snapshot.lds["resources"]
+    )
+    mutations = [each["typed_config"]["mutations"] for each in public.get("early_header_mutation_extensions", ())]
+    [policy] = snapshot.rds["resources"][0]["virtual_hosts"][0]["typed_per_filter_config"].values()
+
+    assert [each["remove"] for mutation in mutations for each in mutation] == taken_off
+    assert "early_header_mutation_extensions" not in operators
+    assert ("x-intently-release" in policy["allow_headers"].split(",")) is pins
 
 
 def test_prometheus_may_ask_only_where_an_address_is_given() -> None:
