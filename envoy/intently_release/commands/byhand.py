@@ -1,13 +1,22 @@
 """intently-release shift, promote, abort, rollback and drain."""
 
 import argparse
+import asyncio
 import json
+import os
+import signal
 import sys
+import time
 
+from intently_release.commands.deploy import DEPLOY
 from intently_release.commands.desk import Desk
 from intently_release.proxy.admin import EnvoyAdmin
+from intently_release.release.book import Book
 from intently_release.release.byhand import ByHand
 from intently_release.release.shifting import Shifting
+
+_STOPS_WITHIN_S = 15.0
+_POLL_S = 0.05
 
 
 async def by_hand(desk: Desk, options: argparse.Namespace) -> int:
@@ -16,11 +25,12 @@ async def by_hand(desk: Desk, options: argparse.Namespace) -> int:
     Raises:
         ReleaseError: if it cannot be done.
     """
+    if options.command == "abort":
+        await _stop_release(desk)
     with desk.store.held(options.command):
         async with EnvoyAdmin(desk.layout.admin_socket) as admin:
-            hands = ByHand(
-                desk.config, desk.store, desk.history, Shifting(desk.config, desk.layout, desk.store, admin), admin
-            )
+            book = Book(desk.store, desk.history)
+            hands = ByHand(book, Shifting(desk.config, desk.layout, desk.store, admin), admin)
             match options.command:
                 case "shift":
                     state, seconds = await hands.shift(options.percent)
@@ -41,3 +51,15 @@ async def by_hand(desk: Desk, options: argparse.Namespace) -> int:
         shares = ", ".join(f"{color} {weight} %" for color, weight in state.weights.items())
         sys.stdout.write(f"new calls: {shares}; Envoy took it up after {seconds * 1e3:.0f} ms\n")
     return 0
+
+
+async def _stop_release(desk: Desk) -> None:
+    """Tells a `deploy` that runs to stop, and waits until it has: whoever aborts need not look for it."""
+    holder = desk.store.holder()
+    if holder is None or not holder.command.startswith(DEPLOY):
+        return
+    sys.stderr.write(f"intently-release: stopping {holder}\n")
+    os.kill(holder.pid, signal.SIGTERM)
+    give_up = time.monotonic() + _STOPS_WITHIN_S
+    while desk.store.holder() == holder and time.monotonic() < give_up:  # noqa: ASYNC110  # another process ends
+        await asyncio.sleep(_POLL_S)

@@ -1,11 +1,13 @@
 """intently-release deploy."""
 
 import argparse
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
-import grpc
 from rich.console import Console
 from rich.live import Live
 
@@ -13,16 +15,23 @@ from intently_release.commands.desk import Desk
 from intently_release.commands.show import reporter_for
 from intently_release.config import Releasing
 from intently_release.proxy.admin import EnvoyAdmin
+from intently_release.release.book import Book
+from intently_release.release.calling import operators_channel
 from intently_release.release.deploy import Deploy
 from intently_release.release.golden import check_golden
 from intently_release.release.judging import StepJudge
-from intently_release.release.outcome import Ending
+from intently_release.release.outcome import Ending, Result
 from intently_release.release.packaged import read_packaged
 from intently_release.release.readiness import Readiness
 from intently_release.release.shifting import Shifting
 
 EXIT_CODES = {Ending.PROMOTED: 0, Ending.ALREADY_LIVE: 0, Ending.ABORTED: 1, Ending.INCONCLUSIVE: 3}
 
+INTERRUPTED = 130
+DEPLOY = "deploy"
+"""What the lock says that a release does."""
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FAST = {"steps": (50, 100), "dwell": 1.5, "bake": 0.0}
 
 
@@ -33,10 +42,29 @@ async def deploy(desk: Desk, options: argparse.Namespace) -> int:
         ReleaseError: if it cannot be done.
     """
     packaged = read_packaged(options.bundle)
-    with desk.store.held(f"deploy {options.bundle}"):
+    with desk.store.held(f"{DEPLOY} {options.bundle}"):
         async with _deploy_of(desk, plan_of(desk.config.releasing, options), as_json=options.json) as one:
-            result = await one.run(packaged)
+            release = asyncio.create_task(one.run(packaged))
+            with _told_to_stop(release):
+                try:
+                    result = await release
+                except asyncio.CancelledError:
+                    sys.stderr.write("intently-release: interrupted; the same command again goes on from here\n")
+                    return INTERRUPTED
     return EXIT_CODES[result.ending]
+
+
+@contextlib.contextmanager
+def _told_to_stop(release: "asyncio.Task[Result]") -> Iterator[None]:
+    """A release that is told to stop is cancelled, once, and puts things in order: a lost terminal leaves no canary."""
+    loop = asyncio.get_running_loop()
+    for number in _STOPPING:
+        loop.add_signal_handler(number, lambda: release.cancelling() or release.cancel())
+    try:
+        yield
+    finally:
+        for number in _STOPPING:
+            loop.remove_signal_handler(number)
 
 
 def plan_of(plan: Releasing, options: argparse.Namespace) -> Releasing:
@@ -52,15 +80,14 @@ async def _deploy_of(desk: Desk, plan: Releasing, *, as_json: bool) -> AsyncIter
     console = Console(stderr=True)
     async with contextlib.AsyncExitStack() as stack:
         admin = await stack.enter_async_context(EnvoyAdmin(desk.layout.admin_socket))
-        channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"unix:{desk.layout.calls_socket}"))
+        channel = await stack.enter_async_context(operators_channel(desk.config, desk.layout))
         live = None
         if console.is_terminal and not as_json:
             live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
         reporter = reporter_for(console, live, as_json=as_json)
         yield Deploy(
             plan,
-            desk.store,
-            desk.history,
+            Book(desk.store, desk.history),
             Shifting(desk.config, desk.layout, desk.store, admin),
             Readiness(desk.layout, admin, channel, desk.config.servers.start_timeout),
             partial(check_golden, channel, tolerance=plan.golden_tolerance),

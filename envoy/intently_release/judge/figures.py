@@ -9,7 +9,7 @@ weighted routes lead to:
 | F.grpc.SERVICE.METHOD.request_message_count | Calls that began: one of its callers gave up leaves no other trace. |
 | F.grpc.SERVICE.Classify.upstream_rq_time | Latency of the last try in whole ms; streams do not pollute it. |
 | F.upstream_rq_retry, _retry_overflow | Tries that failed and that callers never saw. Retries hide a dead color. |
-| C, F: upstream_rq_active_overflow, _pending_overflow | Calls over max_requests: the first, on C, in Envoy 1.40. |
+| C, F: upstream_rq_active_overflow, _pending_overflow | Calls over max_waiting: the second, on C, in Envoy 1.40. |
 | C.upstream_rq_active | Under way, streams included: all that runs there, by whatever route it came. |
 | C.membership_healthy, _total, _excluded | Servers; those not yet checked are excluded. |
 | C.outlier_detection.ejections_active, _enforced_total | Servers taken out now, and ever. |
@@ -84,14 +84,6 @@ class Figures:
     def started_at(self) -> float:
         """When Envoy started, to a second and its flush interval."""
         return self.at - self.uptime_s
-
-
-def under_way(figures: Figures) -> int:
-    """Single calls and batches under way, at most: while there are streams, one whose caller gave up counts too.
-
-    What Envoy refused has ended without having begun.
-    """
-    return max(0, min(figures.active, figures.begun - figures.ended + figures.overflow))
 
 
 async def read_figures(admin: EnvoyAdmin) -> Mapping[Color, Figures]:

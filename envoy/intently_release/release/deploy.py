@@ -1,26 +1,26 @@
 """One release from its beginning to its end, in steps that may be run again.
 
 What was reached is written down before the next thing is done, so that whoever is interrupted runs the command again
-and goes on from there.
+and goes on from there. Who is told to stop first takes the canary's share back: nobody would judge it any more.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from intently_release.colors import Color, all_to, split
 from intently_release.config import Releasing
-from intently_release.errors import Refused, ServerProblem, StateProblem
-from intently_release.release.judging import Finding, Judgement, StepJudge
+from intently_release.errors import Refused, ServerProblem
+from intently_release.release.aborting import Aborting
+from intently_release.release.book import Book, at, under_way
+from intently_release.release.judgement import Finding, Judgement
 from intently_release.release.outcome import Ending, Result
 from intently_release.release.packaged import Packaged
-from intently_release.release.readiness import Readiness
 from intently_release.release.reporting import Event, Reporter
-from intently_release.release.shifting import Shifting
-from intently_release.state.history import Entry, History
+from intently_release.release.traffic import Judge, Ready, Traffic
 from intently_release.state.history import Event as Happened
 from intently_release.state.state import Phase, ReleaseState, Slot, State
-from intently_release.state.store import Store
 
 GoldenCheck = Callable[[Color, Packaged], Awaitable[list[str]]]
 
@@ -30,9 +30,8 @@ class Deploy:
 
     Args:
         plan: Steps, times and thresholds.
-        store: Keeps the state.
-        history: Is told what was done.
-        shifting: Moves traffic.
+        book: Where what is wanted and what was done stand.
+        traffic: Moves it.
         readiness: Waits for the canary.
         golden: Sends a color the bundle's golden requests; returns what is wrong with its answers.
         judge: Judges the canary beside the stable color.
@@ -43,70 +42,90 @@ class Deploy:
     def __init__(
         self,
         plan: Releasing,
-        store: Store,
-        history: History,
-        shifting: Shifting,
-        readiness: Readiness,
+        book: Book,
+        traffic: Traffic,
+        readiness: Ready,
         golden: GoldenCheck,
-        judge: StepJudge,
+        judge: Judge,
         reporter: Reporter,
         mirror_percent: int = 0,
     ) -> None:
         self._plan = plan
-        self._store = store
-        self._history = history
-        self._shifting = shifting
+        self._book = book
+        self._traffic = traffic
         self._readiness = readiness
         self._golden = golden
         self._judge = judge
         self._reporter = reporter
         self._mirror_percent = mirror_percent
+        self._aborting = Aborting(book, traffic)
 
     async def run(self, packaged: Packaged) -> Result:
         """Takes a bundle live, or goes on with what was interrupted.
 
+        Cancelled, it gives the stable color everything first; the release can be gone on with.
+
         Raises:
-            Refused: if nothing runs, or another bundle's release was interrupted.
+            Refused: if nothing runs, weights were moved by hand, or another bundle's release was interrupted.
             ReleaseError: if Envoy or the state fail; the release stands where it stood.
         """
-        await self._shifting.must_be_possible()
+        await self._traffic.must_be_possible()
         state = self._begin(packaged)
         if state is None:
             return Result(Ending.ALREADY_LIVE)
-        release = _under_way(state)
+        try:
+            return await self._go_on(packaged)
+        except asyncio.CancelledError:
+            await self._retreat()
+            raise
+
+    async def _go_on(self, packaged: Packaged) -> Result:
+        state = self._book.state()
+        release = under_way(state)
+        if release.phase is Phase.ABORTING:
+            return await self._end_aborted(state)
         if release.phase in {Phase.STARTING, Phase.CHECKING}:
             try:
                 problems = await self._prepare(state, packaged)
             except ServerProblem as problem:
                 problems = (str(problem),)
             if problems:
-                return await self._abort(self._state(), problems)
-        if (stopped := await self._climb()) is not None:
+                return await self._abort(problems)
+        if release.phase is not Phase.BAKING and (stopped := await self._climb()) is not None:
             return stopped
         return await self._settle()
 
     def _begin(self, packaged: Packaged) -> State | None:
         """The state of a release of this bundle, new or interrupted; None if it is live already."""
-        state = self._store.read()
-        if state is None:
-            raise Refused("nothing runs here yet: intently-release up --bundle DIR")
+        state = self._book.state()
         if state.release is not None:
             return self._resumed(state, packaged)
-        if state.slots[state.stable].revision == packaged.revision:
+        canary, live = state.stable.other, state.slots[state.stable]
+        if state.weights != all_to(state.stable):
+            raise Refused(
+                f"{canary} has {state.weights[canary]} % of new calls, by hand: take them back with "
+                "`intently-release shift 0`, or keep it with `intently-release promote`"
+            )
+        if live.revision == packaged.revision:
             self._say("already_live", f"{packaged.name} {packaged.revision[:12]} is live on {state.stable}")
             return None
-        canary = state.stable.other
+        if live.bundle == packaged.path:
+            raise Refused(
+                f"{packaged.path} is what {state.stable} runs, as revision {live.revision[:12]}, and now holds "
+                f"{packaged.revision[:12]}: were {state.stable} started again, it would serve what nobody has judged. "
+                "Put the old bundle back, and the new one into a folder of its own"
+            )
         identity = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-        started = state.with_slot(
-            canary, Slot(bundle=packaged.path, revision=packaged.revision, wanted="running")
-        ).changed(weights=all_to(state.stable), release=ReleaseState(id=identity, canary=canary))
-        self._store.write(started)
-        self._note(Happened.STARTED, started)
+        slot = Slot(bundle=packaged.path, revision=packaged.revision, wanted="running")
+        release = ReleaseState(id=identity, canary=canary)
+        started = state.with_slot(canary, slot).changed(release=release, previous=None)
+        self._book.write(started)
+        self._book.note(Happened.STARTED, started, release)
         self._say("started", f"{canary} starts on {packaged.name} {packaged.revision[:12]}", release=identity)
         return started
 
     def _resumed(self, state: State, packaged: Packaged) -> State:
-        release = _under_way(state)
+        release = under_way(state)
         slot = state.slots[release.canary]
         if slot.revision != packaged.revision:
             raise Refused(
@@ -119,11 +138,11 @@ class Deploy:
 
     async def _prepare(self, state: State, packaged: Packaged) -> tuple[str, ...]:
         """Waits for the canary and checks its answers; returns what is wrong."""
-        canary = _under_way(state).canary
-        await self._shifting.to(state)
+        canary = under_way(state).canary
+        await self._traffic.to(state)
         seconds = await self._readiness.wait(canary, packaged)
         self._say("ready", f"{canary} is SERVING, after {seconds:.1f} s", seconds=round(seconds, 3))
-        await self._shifting.to(_at(state, Phase.CHECKING))
+        await self._traffic.to(at(state, Phase.CHECKING))
         problems = await self._golden(canary, packaged)
         if problems:
             return tuple(problems)
@@ -135,53 +154,56 @@ class Deploy:
         """Sends the canary copies of calls for a dwell, where that is configured; returns what is wrong with it."""
         if not self._mirror_percent:
             return ()
-        state = self._state()
-        canary = _under_way(state).canary
-        await self._shifting.to(state, mirror_to=canary)
+        state = self._book.state()
+        canary = under_way(state).canary
+        await self._traffic.to(state, mirror_to=canary)
         self._say("mirroring", f"copies of {self._mirror_percent} % of single calls to {canary}")
         judgement = await self._judge.watch("mirroring", state, canary, self._plan.dwell)
-        await self._shifting.to(state)
+        await self._traffic.to(state)
         return judgement.reasons if judgement.finding is Finding.BAD else ()
 
     async def _climb(self) -> Result | None:
-        """Walks the steps; returns how it ended if it did."""
-        state = self._state()
-        release = _under_way(state)
-        if release.phase in {Phase.BAKING, Phase.DRAINING}:
-            return None
-        for step in range(release.step, len(self._plan.steps)):
-            percent = self._plan.steps[step]
-            before = self._state()
-            state = _at(before, Phase.SHIFTING, step).with_weights(split(release.canary, percent))
-            seconds = await self._shifting.to(state)
-            self._say("shifted", f"{percent} % to {release.canary}", percent=percent, applied_s=round(seconds, 4))
+        """Walks the steps; returns how it ended if it did.
+
+        Whoever goes on judges the share that the canary has, and then takes the steps that are above it: this plan's,
+        whatever the one was that was interrupted.
+        """
+        canary = under_way(self._book.state()).canary
+        present = self._book.state().weights[canary]
+        for percent in sorted(
+            {*(step for step in self._plan.steps if step > present), *([present] if present else [])}
+        ):
+            state = at(self._book.state(), Phase.SHIFTING).with_weights(split(canary, percent))
+            seconds = await self._traffic.to(state)
+            self._say("shifted", f"{percent} % to {canary}", percent=percent, applied_s=round(seconds, 4))
             if percent == 100:
-                return None
-            judgement = await self._judge.step(f"{percent} %", state, release.canary)
+                break
+            judgement = await self._judge.step(f"{percent} %", state, canary)
             if (ended := await self._unless_good(state, judgement)) is not None:
                 return ended
         return None
 
     async def _settle(self) -> Result:
         """All new traffic is the canary's: it is watched, becomes stable, and the old one is kept or stopped."""
-        state = self._state()
-        release = _under_way(state)
-        if release.phase is not Phase.BAKING:
-            state = _at(state, Phase.BAKING, release.step)
-            await self._shifting.to(state)
+        canary = under_way(self._book.state()).canary
+        state = at(self._book.state(), Phase.BAKING).with_weights(all_to(canary))
+        await self._traffic.to(state)
         if self._plan.bake > 0:
-            judgement = await self._judge.watch("baking", state, release.canary, self._plan.bake)
-            if judgement.finding is Finding.BAD:
-                return await self._abort(state, judgement.reasons)
-        old = state.slots[state.stable]
+            judgement = await self._judge.watch("baking", state, canary, self._plan.bake)
+            if (ended := await self._unless_good(state, judgement)) is not None:
+                return ended
+        release, old, slot = under_way(state), state.stable, state.slots[state.stable]
+        kept = "is kept running for a rollback"
         if self._plan.old_color == "stop":
-            await self._judge.wait_idle(state.stable, self._plan.patience)
-            old = old.model_copy(update={"wanted": "stopped"})
-        done = state.with_slot(state.stable, old).changed(stable=release.canary, release=None)
-        await self._shifting.to(done)
-        self._note(Happened.PROMOTED, done, release)
-        kept = "is kept running for a rollback" if self._plan.old_color == "keep" else "drains and stops"
-        self._say("promoted", f"{release.canary} has all new traffic; {state.stable} {kept}", release=release.id)
+            if await self._judge.wait_idle(old, self._plan.patience):
+                slot, kept = slot.model_copy(update={"wanted": "stopped"}), "drains and stops"
+            else:
+                kept = "still has calls under way and is kept running: `intently-release drain` stops it"
+        previous = old if slot.wanted == "running" else None
+        done = state.with_slot(old, slot).changed(stable=canary, release=None, previous=previous)
+        self._book.note(Happened.PROMOTED, done, release)
+        await self._traffic.to(done)
+        self._say("promoted", f"{canary} has all new traffic; {old} {kept}", release=release.id)
         return Result(Ending.PROMOTED)
 
     async def _unless_good(self, state: State, judgement: Judgement) -> Result | None:
@@ -191,27 +213,25 @@ class Deploy:
             self._say("no_traffic", "no call came: the golden requests have decided")
             return None
         if judgement.finding is Finding.BAD:
-            return await self._abort(state, judgement.reasons)
+            return await self._abort(judgement.reasons)
         return await self._take_back(state, judgement.reasons)
 
-    async def _abort(self, state: State, reasons: tuple[str, ...]) -> Result:
+    async def _abort(self, reasons: tuple[str, ...]) -> Result:
         """Everything back to the stable color, and the canary is stopped."""
-        release = _under_way(state)
-        stopped = state.slots[release.canary].model_copy(update={"wanted": "stopped"})
-        back = state.with_weights(all_to(state.stable))
-        await self._shifting.to(back)
-        done = back.with_slot(release.canary, stopped).changed(release=None)
-        await self._shifting.to(done)
-        self._note(Happened.ABORTED, done, release, reasons)
+        aborting, _ = await self._aborting.begin(self._book.state(), reasons)
+        return await self._end_aborted(aborting)
+
+    async def _end_aborted(self, state: State) -> Result:
+        reasons = await self._aborting.finish(state)
         self._say("aborted", f"{state.stable} has all new traffic again: {'; '.join(reasons)}", reasons=list(reasons))
         return Result(Ending.ABORTED, reasons)
 
     async def _take_back(self, state: State, reasons: tuple[str, ...]) -> Result:
         """Nobody can say whether the canary is good: it gets no traffic, and stays as it is for who decides."""
-        release = _under_way(state)
+        release = under_way(state)
         done = state.with_weights(all_to(state.stable)).changed(release=None)
-        await self._shifting.to(done)
-        self._note(Happened.INCONCLUSIVE, done, release, reasons)
+        self._book.note(Happened.INCONCLUSIVE, done, release, reasons)
+        await self._traffic.to(done)
         self._say(
             "inconclusive",
             f"{release.canary} gets no traffic and is kept: {'; '.join(reasons)}. `intently-release promote` takes it "
@@ -220,39 +240,16 @@ class Deploy:
         )
         return Result(Ending.INCONCLUSIVE, reasons)
 
-    def _state(self) -> State:
-        state = self._store.read()
-        if state is None:
-            raise StateProblem("the state was removed while it was being changed")
-        return state
-
-    def _note(
-        self, happened: Happened, state: State, release: ReleaseState | None = None, reasons: tuple[str, ...] = ()
-    ) -> None:
-        release = release or _under_way(state)
-        slot = state.slots[release.canary]
-        self._history.append(
-            Entry(
-                event=happened,
-                release=release.id,
-                color=release.canary,
-                bundle=slot.bundle,
-                revision=slot.revision,
-                weights=state.weights,
-                reasons=reasons,
-            )
-        )
+    async def _retreat(self) -> None:
+        """Nobody will judge the canary from now on: it gets no share and no copies, and the steps begin anew."""
+        state = self._book.state()
+        if state.release is None or state.release.phase is Phase.ABORTING:
+            return
+        if state.release.phase in {Phase.SHIFTING, Phase.BAKING}:
+            state = at(state, Phase.SHIFTING).with_weights(all_to(state.stable))
+        await self._traffic.to(state)
+        self._book.note(Happened.INTERRUPTED, state, under_way(state))
+        self._say("interrupted", f"{state.stable} has all new traffic until somebody goes on")
 
     def _say(self, kind: str, text: str, **fields: object) -> None:
         self._reporter.event(Event(kind, text, dict(fields)))
-
-
-def _under_way(state: State) -> ReleaseState:
-    if state.release is None:
-        raise StateProblem("the release under way was taken out of the state while it was being changed")
-    return state.release
-
-
-def _at(state: State, phase: Phase, step: int = 0) -> State:
-    """The same, as far as that."""
-    return state.changed(release=_under_way(state).model_copy(update={"phase": phase, "step": step}))

@@ -1,39 +1,23 @@
 """Judges a canary while it has a share of the traffic: looks again and again, until it can say."""
 
 import asyncio
-import enum
+import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from intently_release.colors import Color
 from intently_release.config import Releasing
 from intently_release.errors import ProxyProblem
-from intently_release.judge.figures import Figures, read_figures, under_way
+from intently_release.judge.figures import Figures, read_figures
 from intently_release.judge.verdict import FAULTS, Outcome, Verdict, judge
 from intently_release.judge.window import Window, between
 from intently_release.proxy.admin import EnvoyAdmin
+from intently_release.release.judgement import Finding, Judgement
 from intently_release.release.reporting import ColorView, Look, Reporter
 from intently_release.state.state import State
 
 _IDLE_POLL_S = 0.2
-
-
-class Finding(enum.StrEnum):
-    """What a step came to."""
-
-    GOOD = "good"
-    BAD = "bad"
-    INCONCLUSIVE = "inconclusive"
-    NO_TRAFFIC = "no_traffic"
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a step came to, and why, as sentences for operators."""
-
-    finding: Finding
-    reasons: tuple[str, ...]
 
 
 class StepJudge:
@@ -49,7 +33,7 @@ class StepJudge:
         self._admin = admin
         self._plan = plan
         self._reporter = reporter
-        self._stable = Window()  # the last time in which it had traffic
+        self._stable: Window | None = None  # the last time in which it had traffic
 
     async def step(self, name: str, state: State, canary: Color) -> Judgement:
         """Judges a step: at least for its dwell, at most until patience is over.
@@ -57,59 +41,64 @@ class StepJudge:
         A bad canary is told of at once; one that is only slow, when the dwell is over. What cannot be said when
         patience is over is not good.
         """
-        watch = _Watch(await self._figures(), time.monotonic())
+        watch = _Watch.beginning(await self._figures())
         while True:
-            await asyncio.sleep(self._plan.poll)
             verdict = await self._look(watch, name, state, canary)
-            elapsed = time.monotonic() - watch.began
-            if verdict.kind is Outcome.BAD and (elapsed >= self._plan.dwell or not verdict.may_pass):
+            dwelt = watch.compared_s >= self._plan.dwell
+            if verdict.kind is Outcome.BAD and (dwelt or not verdict.may_pass):
                 return Judgement(Finding.BAD, verdict.reasons)
-            if verdict.kind is Outcome.GOOD and elapsed >= self._plan.dwell:
+            if verdict.kind is Outcome.GOOD and dwelt:
                 return Judgement(Finding.GOOD, verdict.reasons)
-            if elapsed >= self._plan.dwell and watch.idle and self._plan.no_traffic == "promote":
+            if dwelt and watch.idle and self._plan.no_traffic == "promote":
                 return Judgement(Finding.NO_TRAFFIC, ("No call came, of either color.",))
-            if elapsed >= self._plan.patience:
+            if watch.elapsed_s >= self._plan.patience:
                 finding = Finding.NO_TRAFFIC if watch.idle else Finding.INCONCLUSIVE
-                return Judgement(finding, verdict.reasons)
+                return Judgement(finding, (*verdict.reasons, *watch.remarks))
 
     async def watch(self, name: str, state: State, canary: Color, seconds: float) -> Judgement:
-        """Watches a canary for so long: only what is bad ends that early, and too few calls are no reason."""
-        watch = _Watch(await self._figures(), time.monotonic())
-        verdict, until = Verdict(Outcome.TOO_FEW, ("It was not looked at.",)), time.monotonic() + seconds
-        while time.monotonic() < until:
-            await asyncio.sleep(min(self._plan.poll, seconds))
+        """Watches a canary for so long: only what is bad ends that early, and too few calls are no reason.
+
+        Where Envoy does not tell what is needed it goes on, until patience is over; that is then not good.
+        """
+        watch = _Watch.beginning(await self._figures())
+        while True:
             verdict = await self._look(watch, name, state, canary)
-            if verdict.kind is Outcome.BAD and not verdict.may_pass:
+            over = watch.compared_s >= seconds
+            if verdict.kind is Outcome.BAD and (over or not verdict.may_pass):
                 return Judgement(Finding.BAD, verdict.reasons)
-        return Judgement(Finding.BAD if verdict.kind is Outcome.BAD else Finding.GOOD, verdict.reasons)
+            if over and verdict.kind in {Outcome.GOOD, Outcome.TOO_FEW}:
+                return Judgement(Finding.GOOD, verdict.reasons)
+            if watch.elapsed_s >= seconds + self._plan.patience:
+                return Judgement(Finding.INCONCLUSIVE, verdict.reasons)
 
     async def wait_idle(self, color: Color, within_s: float) -> bool:
-        """Returns once a color has only streams under way, which its drain moves on; False if that takes too long."""
+        """Returns once a color has only streams under way, which its drain moves on.
+
+        False if that takes too long, or if Envoy does not tell.
+        """
         until = time.monotonic() + within_s
         while time.monotonic() < until:
-            figures = (await self._figures()).get(color)
-            if figures is not None and not under_way(figures):
-                return True
+            with contextlib.suppress(ProxyProblem):
+                if (await self._admin.calls_under_way()).get(color) == 0:
+                    return True
             await asyncio.sleep(_IDLE_POLL_S)
         return False
 
     async def _look(self, watch: "_Watch", name: str, state: State, canary: Color) -> Verdict:
-        now = await self._figures()
-        windows = {color: between(watch.before.get(color), now.get(color)) for color in Color}
-        if any(window.problem for window in windows.values()) and now:
-            watch.before, watch.began = now, time.monotonic()  # what was before is not to be compared with
+        await asyncio.sleep(self._plan.poll)
+        windows = watch.windows(await self._figures())
         stable = windows[canary.other]
         if state.weights[canary.other] > 0:
             self._stable = stable
-        elif not self._stable.problem and not stable.problem:
-            stable = self._stable
-        watch.idle = all(not window.problem and not window.seen for window in windows.values())
+        elif self._stable is not None and not self._stable.problem and not stable.problem:
+            # Only its servers are looked at now: what it did is compared with when it had traffic.
+            stable = replace(self._stable, healthy=stable.healthy, total=stable.total)
         verdict = judge(self._plan.thresholds, windows[canary], stable)
         self._reporter.look(
             Look(
                 step=name,
                 weights=state.weights,
-                elapsed_s=round(time.monotonic() - watch.began, 1),
+                elapsed_s=round(watch.compared_s, 1),
                 canary=canary,
                 views={color: view_of(window) for color, window in windows.items()},
                 outcome=str(verdict.kind),
@@ -128,17 +117,53 @@ class StepJudge:
 
 @dataclass(slots=True)
 class _Watch:
-    """What a look is compared with.
+    """What a look is compared with. Times are monotonic, in seconds.
 
     Attributes:
-        before: The figures at its beginning.
-        began: When, in monotonic seconds.
-        idle: Whether no call came since.
+        before: The figures that the present ones are compared with.
+        since: When those were read: again after each restart of Envoy.
+        began: When the watch began.
+        idle: Whether no call came and none is open.
+        open: Calls and streams open at the last look.
     """
 
     before: Mapping[Color, Figures]
+    since: float
     began: float
     idle: bool = False
+    open: int = 0
+
+    @classmethod
+    def beginning(cls, figures: Mapping[Color, Figures]) -> "_Watch":
+        """One that begins now."""
+        now = time.monotonic()
+        return cls(figures, now, now)
+
+    @property
+    def compared_s(self) -> float:
+        """Seconds that the figures speak of."""
+        return time.monotonic() - self.since
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the beginning, restarts of Envoy or not."""
+        return time.monotonic() - self.began
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What an operator should know of a look that told too little."""
+        if not self.open:
+            return ()
+        return (f"{self.open} calls and streams are open, which say nothing before they end.",)
+
+    def windows(self, now: Mapping[Color, Figures]) -> dict[Color, Window]:
+        """What happened since, by color; after a restart of Envoy the comparison begins anew."""
+        windows = {color: between(self.before.get(color), now.get(color)) for color in Color}
+        if any(window.problem for window in windows.values()) and now:
+            self.before, self.since = now, time.monotonic()  # what was before is not to be compared with
+        self.open = sum(window.active for window in windows.values())
+        self.idle = not self.open and all(not window.problem and not window.seen for window in windows.values())
+        return windows
 
 
 def view_of(window: Window) -> ColorView:

@@ -37,6 +37,15 @@ class Shifting:
         """Raises ProxyProblem if there is no Envoy to move traffic with."""
         await self._admin.applied()
 
+    async def serves(self, color: Color) -> bool:
+        """Whether Envoy holds a server of this color for healthy.
+
+        Raises:
+            ProxyProblem: if Envoy cannot be asked.
+        """
+        hosts = (await self._admin.hosts()).get(color)
+        return hosts is not None and hosts.healthy > 0
+
     async def to(self, state: State, mirror_to: Color | None = None) -> float:
         """Makes a state the wanted one, and returns once Envoy routes by it: after how many seconds.
 

@@ -23,6 +23,7 @@ class Event(enum.StrEnum):
     PROMOTED = "promoted"
     ABORTED = "aborted"
     INCONCLUSIVE = "inconclusive"
+    INTERRUPTED = "interrupted"
     ROLLED_BACK = "rolled back"
 
 

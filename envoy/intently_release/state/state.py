@@ -16,7 +16,7 @@ class Phase(enum.StrEnum):
     CHECKING = "checking"
     SHIFTING = "shifting"
     BAKING = "baking"
-    DRAINING = "draining"
+    ABORTING = "aborting"
 
 
 class _Frozen(BaseModel):
@@ -62,14 +62,12 @@ class ReleaseState(_Frozen):
     Attributes:
         id: Its name in the history.
         canary: The color that is to take over.
-        step: Index among `releasing.steps`, from 0.
-        phase: How far it has come.
-        reasons: What was found so far, as sentences for operators.
+        phase: How far it has come. The share that it has reached stands in the weights.
+        reasons: Why it is being aborted, as sentences for operators.
     """
 
     id: str
     canary: Color
-    step: int = Field(0, ge=0)
     phase: Phase = Phase.STARTING
     reasons: tuple[str, ...] = ()
 
@@ -82,12 +80,14 @@ class State(_Frozen):
         weights: Percent of new calls by color; both are named, and they sum to 100.
         slots: By color. A color that is not given is empty and stopped.
         release: None while there is none under way.
+        previous: The color that was stable before and is kept for a rollback; None if there is none.
     """
 
     stable: Color
     weights: Annotated[dict[Color, Annotated[int, Field(ge=0)]], AfterValidator(_checked_weights)]
     slots: dict[Color, Slot] = Field(validate_default=True, default={})
     release: ReleaseState | None = None
+    previous: Color | None = None
 
     @field_validator("slots")
     @classmethod

@@ -1,0 +1,74 @@
+"""What is wanted and what was done, as a release changes both."""
+
+from intently_release.errors import Refused, StateProblem
+from intently_release.state.history import Entry, Event, History
+from intently_release.state.state import Phase, ReleaseState, State
+from intently_release.state.store import Store
+
+
+class Book:
+    """Reads what is wanted, and writes down what was done.
+
+    Args:
+        store: Keeps the state.
+        history: Is told what was done.
+    """
+
+    def __init__(self, store: Store, history: History) -> None:
+        self._store = store
+        self._history = history
+
+    def state(self) -> State:
+        """What is wanted.
+
+        Raises:
+            Refused: if nothing was ever wanted here.
+        """
+        state = self._store.read()
+        if state is None:
+            raise Refused("nothing runs here yet: intently-release up --bundle DIR")
+        return state
+
+    def write(self, state: State) -> None:
+        """Makes a state the wanted one, while traffic stays as it is."""
+        self._store.write(state)
+
+    def note(self, event: Event, state: State, release: ReleaseState, reasons: tuple[str, ...] = ()) -> None:
+        """Tells the history of a release; once, though whoever was killed after it comes again."""
+        slot = state.slots[release.canary]
+        entry = Entry(
+            event=event,
+            release=release.id,
+            color=release.canary,
+            bundle=slot.bundle,
+            revision=slot.revision,
+            weights=state.weights,
+            reasons=reasons,
+        )
+        if not any(same(entry, known) for known in self._history.entries()[-1:]):
+            self._history.append(entry)
+
+    def note_by_hand(self, entry: Entry) -> None:
+        """Tells the history of what an operator did."""
+        self._history.append(entry)
+
+
+def same(entry: Entry, known: Entry) -> bool:
+    """Whether both tell of the same thing."""
+    return (entry.event, entry.release) == (known.event, known.release)
+
+
+def under_way(state: State) -> ReleaseState:
+    """The release.
+
+    Raises:
+        StateProblem: if there is none.
+    """
+    if state.release is None:
+        raise StateProblem("the release under way was taken out of the state while it was being changed")
+    return state.release
+
+
+def at(state: State, phase: Phase, reasons: tuple[str, ...] = ()) -> State:
+    """The same, as far as that."""
+    return state.changed(release=under_way(state).model_copy(update={"phase": phase, "reasons": reasons}))
