@@ -1,9 +1,10 @@
 """Offers a server up to five times what it can answer, and tells what became of goodput and latency.
 
-    python tests/bench/overload.py [--real-engine [--engine-core N] | --address HOST:PORT] [--seconds 8] [--greedy]
+    python tests/bench/overload.py [--real-engine [--engine-core N] | --address HOST:PORT] [--envoy] [--greedy]
 
-Without either it starts a server with an engine in memory, whose capacity is --batch prompts every --step-ms. Flags
-that it does not know go to the server. Prints JSON; exits with 1 if the verdict is not good.
+Without either it starts a server with an engine in memory, whose capacity is --batch prompts every --step-ms. With
+--envoy calls come through Envoy, as `make run` sets it up: it sheds what is more than the server's process could even
+refuse. Flags that it does not know go to the server. Prints JSON; exits with 1 if the verdict is not good.
 
 On a CPU the engine, the server and this generator share the cores, so that what is refused is paid with what would be
 answered. --engine-core gives the engine a core that nobody else uses, as a GPU would be.
@@ -23,12 +24,16 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from intently_release.colors import Color
+from intently_release.config import ReleaseConfig
 from intently_server.settings import Settings
+from support.envoy_process import run_folder, running_envoy
 from support.in_memory_server import in_memory_server
 from support.load import Load, Measured, saturate, sustainable_rate
 from support.paced_engine import Pace
 from support.paths import BUNDLE
 from support.server_process import ServerProcess, running_server
+from support.serving import free_address
 from support.usage import Usage
 
 MULTIPLES = (0.5, 1.0, 2.0, 5.0)
@@ -39,7 +44,11 @@ GREEDY, MODEST = 5.0, 0.1
 def main() -> int:
     """Runs it; returns the exit code."""
     options = _options()
-    with tempfile.TemporaryDirectory() as folder, _server(options, Path(folder)) as (address, pid):
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        address, pid = stack.enter_context(_server(options, folder))
+        if options.envoy:
+            address = stack.enter_context(_in_front_of(address, options))
         usage = Usage(pid, every_s=0.5)
         with usage.sampled():
             report = _greedy(address, options) if options.greedy else _overload(address, options)
@@ -59,7 +68,7 @@ def _overload(address: str, options: argparse.Namespace) -> dict[str, Any]:
     verdict = {
         "goodput_kept": worst.goodput >= LEAST_GOODPUT * peak,
         "p99_within_max_wait": all(each.p99 <= options.max_wait for each in runs.values()),
-        "nothing_but_refused": all(_refusals_only(each) for each in runs.values()),
+        "nothing_but_refused": all(_refusals_only(each, options) for each in runs.values()),
     }
     return {
         "rate": round(rate, 1),
@@ -110,12 +119,32 @@ def _open_loop(address: str, rate: float, options: argparse.Namespace, *flags: s
     return Load(address, options.seconds, (*common, *flags))
 
 
-def _refusals_only(run: Measured) -> bool:
-    """Whether what was not answered was refused for want of room, or of time."""
-    return all(
-        status in {"OK", "DEADLINE_EXCEEDED"} or status.startswith(("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED "))
-        for status in run.by_status
-    )
+def _refusals_only(run: Measured, options: argparse.Namespace) -> bool:
+    """Whether what was not answered was refused for want of room, or of time. Envoy refuses with UNAVAILABLE."""
+    refusals = {"OK", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", *(["UNAVAILABLE"] if options.envoy else [])}
+    return all(status.split()[0] in refusals for status in run.by_status)
+
+
+@contextlib.contextmanager
+def _in_front_of(address: str, options: argparse.Namespace) -> Iterator[str]:
+    """Envoy on this server alone; yields the address to call."""
+    traffic = {"max_concurrent_streams": options.at_once} if options.at_once else {}
+    with run_folder() as folder:
+        config = ReleaseConfig(
+            run_dir=folder,
+            metrics=None,
+            listener={"address": free_address()},
+            colors={Color.BLUE: {"endpoints": [address]}, Color.GREEN: {"endpoints": [free_address()]}},
+            traffic=traffic,
+        )
+        with running_envoy(config, folder) as envoy:
+            envoy.wait_healthy(Color.BLUE)
+            yield envoy.address
+            found = envoy.stats(
+                "^cluster.blue(-first)?.(upstream_rq_(pending_overflow|retry|per_try_timeout)|upstream_cx_none_healthy"
+                "|outlier_detection.ejections_enforced_total)$"
+            )
+            sys.stderr.write(f"envoy: {json.dumps(found)}\n")
 
 
 @contextlib.contextmanager
@@ -158,6 +187,8 @@ def _options() -> argparse.Namespace:
     where.add_argument("--address", help="HOST:PORT of a server that runs; tell its --max-wait too")
     where.add_argument("--real-engine", action="store_true", help="start a server with vLLM")
     parser.add_argument("--engine-core", type=int, metavar="N", help="with --real-engine: a core for vLLM alone")
+    parser.add_argument("--envoy", action="store_true", help="call through Envoy")
+    parser.add_argument("--at-once", type=int, help="with --envoy: calls on one connection (default: the release's)")
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--step-ms", type=float, default=20.0, help="of the engine in memory (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=8, help="prompts of a step (default: %(default)s)")

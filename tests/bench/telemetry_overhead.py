@@ -11,11 +11,13 @@ too. Flags that it does not know go to the servers. A table goes to standard err
 import argparse
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,9 @@ class Variant:
         self.per_s.append(measured.goodput)
         self.p99_ms.append(measured.p99 * 1e3)
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.cpu_us[-1]:.0f} us {self.per_s[-1]:.0f}/s"
+
     def result(self, off: "Variant") -> dict[str, Any]:
         """What a call costs where others disturbed least; medians of the rest, throughput as a ratio in each round."""
         return {
@@ -80,11 +85,12 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         variants = _variants(stack.enter_context(_collector()), options)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for variant in variants:
-            _start(variant, folder, options, stack)
+        with ThreadPoolExecutor(options.start_at_once) as pool:
+            list(pool.map(lambda variant: _start(variant, folder, options, stack), variants))
         for number in range(-1, options.rounds):
             for variant in variants[number % len(variants) :] + variants[: number % len(variants)]:
                 variant.measure(options)
+            sys.stderr.write(f"round {number}: " + ", ".join(map(str, variants)) + "\n")
             if number < 0:  # the first round warms up
                 for variant in variants:
                     for values in (variant.cpu_us, variant.per_s, variant.p99_ms):
@@ -158,6 +164,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--step-ms", type=float, default=1.0, help="of the engine in memory (default: %(default)s)")
     parser.add_argument("--ratio", type=float, nargs="*", default=[0.1, 1.0], help="sampled shares to measure as well")
+    parser.add_argument(
+        "--start-at-once", type=int, default=max(1, (os.cpu_count() or 1) // 4), help="servers (default: %(default)s)"
+    )
     options, server_flags = parser.parse_known_args()
     options.server_flags = server_flags
     return options

@@ -14,7 +14,6 @@ from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 
 _TIMEOUT_S = 15.0
-_PAUSE_S = 0.01
 _BATCH = 8
 _NO_RETRIES = [("grpc.enable_retries", 0)]
 
@@ -24,6 +23,7 @@ class RestartLoad:
 
     Args:
         address: HOST:PORT of what stands before the servers.
+        pause_s: Between what each caller sends.
 
     Attributes:
         answered: Good answers: "call", "batch" and "item" by the client library, "bare" by gRPC alone, which retries
@@ -31,8 +31,9 @@ class RestartLoad:
         failures: Everything else.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, pause_s: float = 0.01) -> None:
         self._address = address
+        self._pause_s = pause_s
         self._over = asyncio.Event()
         self.answered: Counter[str] = Counter()
         self.failures: list[str] = []
@@ -61,7 +62,7 @@ class RestartLoad:
     async def wait_more_than(self, before: Counter[str]) -> None:
         """Returns once more of each kind was answered than `before`; a test's own timeout bounds the wait."""
         while not all(self.answered[kind] > before[kind] for kind in ("call", "bare", "item")):  # noqa: ASYNC110  # polled, so that counting stays simple
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
 
     async def _call(self, client: IntentClient, caller: int) -> None:
         text = f"hello from {caller}"
@@ -73,7 +74,7 @@ class RestartLoad:
                 self.failures.append(f"call: {error}")
             else:
                 self._count("call", right=answer.predictions == right.predictions)
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
 
     async def _batch(self, client: IntentClient, caller: int) -> None:
         texts = [f"batch {caller} {number}" for number in range(_BATCH)]
@@ -86,7 +87,7 @@ class RestartLoad:
                 errors = [answer for answer in answers if isinstance(answer, IntentlyError)]
                 self.failures += [f"of a batch: {error}" for error in errors]
                 self._count("batch", right=len(answers) == _BATCH)
-            await asyncio.sleep(_BATCH * _PAUSE_S)
+            await asyncio.sleep(_BATCH * self._pause_s)
 
     async def _call_bare(self, channel: grpc.aio.Channel, caller: int) -> None:
         intents, number = IntentServiceStub(channel), 0
@@ -99,7 +100,7 @@ class RestartLoad:
             else:
                 self._count("bare", right=answer.request_id == request.request_id)
             number += 1
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
 
     async def _stream(self, client: IntentClient, *, ordered: bool) -> None:
         async with client.stream(ordered=ordered, timeout_s=_TIMEOUT_S) as stream:
@@ -122,7 +123,7 @@ class RestartLoad:
         sent: list[str] = []
         while not self._over.is_set():
             sent.append(await stream.send(f"item {len(sent)}"))
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
         await stream.done()
         return sent
 

@@ -29,11 +29,12 @@ class Traffic(Frozen):
         per_try_timeout: Seconds of one try of it.
         batch_timeout: Seconds of a batch, which is tried on another connection but never cut short to be.
         retries: Further tries of a call that found nobody.
-        max_calls: Calls and batches under way to one color at once, over all its servers; more get UNAVAILABLE at once,
-            from Envoy, and cost the servers nothing. No more than the color answers within `per_try_timeout`: beyond
-            it tries run out of time, and each is made again.
+        max_waiting: Calls and batches that wait in Envoy for room at a color's servers, in all; more get UNAVAILABLE at
+            once, and cost the servers nothing. What waits here is not being tried: no try of it runs out of time.
         max_streams: Streams open to one color at once; more get UNAVAILABLE.
-        max_concurrent_streams: Of one connection to a server; no more than the servers' own.
+        workers: Envoy's threads. Each has one connection for calls to each server.
+        max_concurrent_streams: Of one connection to a server; no more than the servers' own. Times `workers`, it is
+            how many calls a server has at once: fewer than it answers within `per_try_timeout` and a health check's.
         sticky_header: Callers that send the same value stay on their color while the weights stay; None for none.
         mirror_percent: Share of single calls that the canary gets a copy of, whose answers nobody waits for.
     """
@@ -42,9 +43,10 @@ class Traffic(Frozen):
     per_try_timeout: Seconds = 1
     batch_timeout: Seconds = 60
     retries: int = Field(2, ge=0, le=5)
-    max_calls: int = Field(1500, gt=0)
+    max_waiting: int = Field(1500, gt=0)
     max_streams: int = Field(100_000, gt=0)
-    max_concurrent_streams: int = Field(1000, gt=0)
+    workers: int = Field(4, gt=0)
+    max_concurrent_streams: int = Field(128, gt=0)
     sticky_header: str | None = Field(None, pattern="^[a-z0-9-]+$")
     mirror_percent: Percent = 0
     health: Health = Health()

@@ -17,7 +17,7 @@ from intently_release.proxy.histogram import Histogram
 from intently_release.xds.names import CALLS, ROUTES, STAT_PREFIX, cluster_of
 
 _VERSION = f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text"
-_CALLS_LEFT = rf"^cluster[.]\w+[.]circuit_breakers[.]{CALLS.lower()}[.]remaining_rq$"
+_CALLS = rf"^cluster[.]\w+[.](circuit_breakers[.]{CALLS.lower()}[.]remaining_rq|upstream_rq_pending_active)$"
 
 T = TypeVar("T")
 
@@ -101,9 +101,13 @@ class EnvoyAdmin:
         A color that Envoy does not tell it of is left out.
         """
         most = await self._read("/clusters", answers.most_calls, {"format": "json"})
-        left = await self.stats(_CALLS_LEFT)
-        names = {color: f"cluster.{cluster_of(color)}.circuit_breakers.{CALLS.lower()}.remaining_rq" for color in most}
-        return {color: most[color] - left[name] for color, name in names.items() if name in left}
+        counts = await self.stats(_CALLS)
+        return {
+            color: number - counts[left] + counts[waiting]
+            for color, number in most.items()
+            for left, waiting in [_calls_of(color)]
+            if left in counts and waiting in counts
+        }
 
     async def server(self) -> Server:
         """Envoy itself; tells a restart by its epoch, and by an uptime that went back."""
@@ -130,6 +134,12 @@ class EnvoyAdmin:
             raise ProxyProblem(
                 f"Envoy at {self._socket} cannot be reached: is `intently-release up` running?"
             ) from error
+
+
+def _calls_of(color: Color) -> tuple[str, str]:
+    """Names of what says how many more calls may be at a color's servers, and how many wait for room there."""
+    own = f"cluster.{cluster_of(color)}."
+    return f"{own}circuit_breakers.{CALLS.lower()}.remaining_rq", f"{own}upstream_rq_pending_active"
 
 
 def _brief(body: bytes) -> str:

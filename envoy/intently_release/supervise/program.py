@@ -52,6 +52,7 @@ def envoy_program(config: ReleaseConfig, layout: Layout, envoy: Path) -> Program
             "--reject-unknown-dynamic-fields",
             "--disable-hot-restart",  # with it, Envoy ends as soon as whoever started it does, and shares memory
             *("--drain-time-s", f"{config.listener.drain_s:.0f}"),
+            *("--concurrency", str(config.traffic.workers)),
             *("--log-level", "warning"),
         )
     )

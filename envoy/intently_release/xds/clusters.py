@@ -14,6 +14,8 @@ from intently_release.xds.typed import CLUSTER_TYPE, Json, extension, seconds, s
 
 _CONNECT_TIMEOUT_S = 0.5
 _MAX_CONNECTIONS = 10_000
+_ONE_CONNECTION = 1  # from each of Envoy's threads to each server
+_MOST_CALLS = 100_000  # never reached: connections have fewer streams
 # A color keeps its calls while one of its servers in a thousand is well. With Envoy's default, 140 %, it gives some of
 # them to the other color once under 72 % are: 30 % with one of two, though that be a canary that nobody has judged.
 _NO_SPILLING = 100_000
@@ -94,17 +96,26 @@ def _outlier_detection(health: Health) -> Json:
 
 
 def _breakers(config: ReleaseConfig) -> Json:
-    """Calls are bounded apart from streams, which last: by the priority that their routes have."""
-    most = {CALLS: config.traffic.max_calls, STREAMS: config.traffic.max_streams}
-    return {"thresholds": [_threshold(priority, number) for priority, number in most.items()]}
+    """Calls wait for one connection; streams, which last, have as many as they need. Each is bounded by itself.
+
+    With more connections all calls would be at the servers at once: one that cannot even look at them in time fails
+    tries and health checks, and is taken out for being loaded.
+    """
+    traffic = config.traffic
+    return {
+        "thresholds": [
+            _threshold(CALLS, _ONE_CONNECTION, _MOST_CALLS, traffic.max_waiting),
+            _threshold(STREAMS, _MAX_CONNECTIONS, traffic.max_streams, traffic.max_streams),
+        ]
+    }
 
 
-def _threshold(priority: str, most: int) -> Json:
+def _threshold(priority: str, connections: int, requests: int, waiting: int) -> Json:
     return {
         "priority": priority,
-        "max_connections": _MAX_CONNECTIONS,
-        "max_pending_requests": most,
-        "max_requests": most,
+        "max_connections": connections,
+        "max_pending_requests": waiting,
+        "max_requests": requests,
         "track_remaining": True,  # tells how many calls are under way, which no statistic tells apart from streams
         "retry_budget": {"budget_percent": {"value": 100}, "min_retry_concurrency": _MIN_RETRIES},
     }

@@ -25,12 +25,13 @@ PATIENT = {"timeout": 30, "per_try_timeout": 20, "health": {"timeout": 8, "conse
 
 async def test_a_bundle_goes_live_on_vllm_and_nobody_notices() -> None:
     with stack(real_engine=True, releasing=PLAN, traffic=PATIENT, servers={"max_wait": 15.0}) as made:
-        deploy, load = made.start("deploy", str(made.bundle("second"))), RestartLoad(made.address)
+        deploy, load = made.start("deploy", str(made.bundle("second"))), RestartLoad(made.address, pause_s=0.4)
         await asyncio.to_thread(wait_for, deploy, "ready")  # no load before: two cores start an engine, or serve
-        async with load.running(callers=2, bare=2, streams=0, batches=0):
+        async with load.running(callers=8, bare=8, streams=20, batches=2):
             done = await asyncio.to_thread(finished, deploy)
         weights = json.loads((made.run_dir / "state.json").read_text())["weights"]
 
         assert done.code == 0, f"{done.events} {done.errors} {made.logs()}"
         assert load.failures == []
+        assert all(load.answered[kind] > 0 for kind in ("call", "bare", "item", "batch"))
         assert weights == {"blue": 0, "green": 100}

@@ -182,7 +182,7 @@ def test_users_stay_only_where_a_header_is_named() -> None:
 def test_limits_come_from_the_configuration() -> None:
     config = with_parts(
         listener={"max_concurrent_streams": 17, "max_connections": 18},
-        traffic={"max_concurrent_streams": 19, "max_calls": 20, "max_streams": 21, "retries": 4},
+        traffic={"max_concurrent_streams": 19, "max_waiting": 20, "max_streams": 21, "retries": 4},
     )
     snapshot = render(config, LAYOUT, all_to(BLUE))
 
@@ -194,7 +194,7 @@ def test_limits_come_from_the_configuration() -> None:
         assert options["explicit_http_config"]["http2_protocol_options"]["max_concurrent_streams"] == 19
         for name in (cluster_of(color), first(color)):
             calls, streams = cluster(snapshot, name)["circuit_breakers"]["thresholds"]
-            assert (calls["priority"], calls["max_requests"], calls["max_pending_requests"]) == ("DEFAULT", 20, 20)
+            assert (calls["priority"], calls["max_connections"], calls["max_pending_requests"]) == ("DEFAULT", 1, 20)
             assert (streams["priority"], streams["max_requests"], streams["max_pending_requests"]) == ("HIGH", 21, 21)
     assert {route["route"]["retry_policy"]["num_retries"] for route in routes_of(snapshot)} == {4}
 
