@@ -62,10 +62,9 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--group-size",
-        default=128,
         type=int,
         metavar="N",
-        help="weights to a scale, in formats with groups (default: %(default)s)",
+        help="weights to a scale, in formats with groups (default: what the checkpoint says, or 128)",
     )
     parser.add_argument(
         "--utilization",
@@ -85,6 +84,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
 
 def _run(parsed: argparse.Namespace) -> int:
     import json
+    from dataclasses import asdict
 
     from rich.console import Console
 
@@ -94,15 +94,15 @@ def _run(parsed: argparse.Namespace) -> int:
 
     model = published(parsed.shape) if parsed.shape else in_folder(parsed.folder)
     plan = make_plan(model.shape, _load(parsed, model), _formats(parsed), _gpus(parsed))
+    stored = asdict(model.stored) | {"bytes": model.stored_bytes} if model.stored else None
     if parsed.json:
-        print(json.dumps(plan_json(plan) | {"stored_bytes": model.stored_bytes}, indent=2))  # noqa: T201  # to be piped
+        print(json.dumps(plan_json(plan) | {"stored": stored}, indent=2))  # noqa: T201  # to be piped
     else:
         console = Console()
         print_plan(plan, console)
-        if model.stored_bytes is not None:
-            console.print(
-                f"In the folder: {model.stored_bytes / 1e9:,.4f} GB of *.safetensors (read).", highlight=False
-            )
+        if stored:
+            name = stored["name"] or "a format that is not planned"
+            console.print(f"In the folder (read): {name}, {stored['bytes']:,} bytes of *.safetensors.", highlight=False)
     return 0 if any(fit.requests and fit.enough is not False for fit in plan.fits) else 1
 
 
@@ -120,7 +120,7 @@ def _load(parsed: argparse.Namespace, model: "PlannedModel") -> "Load":
         kv_dtype=parsed.kv_dtype,
         block_tokens=parsed.block_tokens,
         chunk_tokens=parsed.chunk_tokens,
-        group_size=parsed.group_size,
+        group_size=first(parsed.group_size, model.stored.group_size if model.stored else None, 128),
         utilization=parsed.utilization,
         reserve_gib=parsed.reserve_gib,
     )

@@ -7,6 +7,7 @@ from intently_build.bundles.facts import bundle_facts
 from intently_build.bundles.manifest import MANIFEST, label_names, read_manifest
 from intently_build.errors import BuildError
 from intently_build.planning.shapes import PUBLISHED, Shape, is_classifier, read_config, shape_of
+from intently_build.planning.stored import StoredFormat, stored_format
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class PlannedModel:
       shape: its sizes.
       labels, tokens, prefix_tokens: rows of its head, its longest prompt, the shared part of that; None if not known.
       stored_bytes: of its *.safetensors files, read; None for a published shape.
+      stored: how those are stored; None for a published shape.
     """
 
     shape: Shape
@@ -24,6 +26,7 @@ class PlannedModel:
     tokens: int | None = None
     prefix_tokens: int | None = None
     stored_bytes: int | None = None
+    stored: StoredFormat | None = None
 
 
 def published(name: str) -> PlannedModel:
@@ -36,13 +39,12 @@ def published(name: str) -> PlannedModel:
 
 def in_folder(folder: Path) -> PlannedModel:
     """Returns the model in a checkpoint's or a bundle's folder. Raises BuildError if it is neither."""
-    shape = shape_of(folder)
-    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    shape, config = shape_of(folder), read_config(folder)
+    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors")), stored_format(config)
     if (folder / MANIFEST).is_file():
         manifest = read_manifest(folder)
         prompt = bundle_facts(folder, manifest).prompt
-        return PlannedModel(shape, len(label_names(manifest)), prompt.limit, prompt.prefix, stored)
-    config = read_config(folder)
+        return PlannedModel(shape, len(label_names(manifest)), prompt.limit, prompt.prefix, *stored)
     labels = config.get("id2label")
     known = len(labels) if is_classifier(config) and isinstance(labels, dict) else None
-    return PlannedModel(shape, known, stored_bytes=stored)
+    return PlannedModel(shape, known, None, None, *stored)

@@ -16,6 +16,7 @@ from intently_build.planning.memory import activation_bytes, kv_cache, weight_si
 from intently_build.planning.page import HOW
 from intently_build.planning.plan import Load, make_plan
 from intently_build.planning.shapes import PUBLISHED, shape_of
+from intently_build.planning.stored import stored_format
 from support.paths import BUNDLE, ROOT
 
 BUNDLES = sorted(path.parent for path in (ROOT / "build_model" / "bundles").glob("*/bundle.json"))
@@ -84,6 +85,7 @@ QUANTIZED = {
     "int8": 4_949_504,
     "gptq-int4": 3_638_864,
     "autogptq-int4": 3_691_616,
+    "awq": 3_660_464,
     "bnb-int8": 4_964_501,
 }
 
@@ -191,7 +193,48 @@ def test_a_bundle_is_planned_by_what_it_says(capsys: pytest.CaptureFixture[str])
     assert content["load"]["prefix_tokens"] > 128
     assert content["shape"]["parameters"] == read_manifest(bundle).origin.parameters
     assert {each["language_model_head"] for each in content["formats"]} == {0}  # cut away already
-    assert content["stored_bytes"] == (bundle / "model.safetensors").stat().st_size
+    size = (bundle / "model.safetensors").stat().st_size
+    assert content["stored"] == {"name": "bf16", "group_size": None, "bytes": size}
+
+
+def compressed(bits: int, kind: str, *, inputs: bool, symmetric: bool = True, group: int | None = None) -> object:
+    """A quantization_config as llmcompressor writes it, in brief."""
+    strategy = "group" if group else "channel"
+    weights = {"num_bits": bits, "type": kind, "symmetric": symmetric, "strategy": strategy, "group_size": group}
+    groups = {"group_0": {"weights": weights, "input_activations": {"num_bits": 8} if inputs else None}}
+    return {"quant_method": "compressed-tensors", "config_groups": groups}
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "group"),
+    [
+        (compressed(8, "float", inputs=True), "fp8", None),
+        (compressed(8, "int", inputs=True), "int8", None),
+        (compressed(8, "int", inputs=False), None, None),
+        (compressed(4, "int", inputs=False, group=64), "gptq-int4", 64),
+        (compressed(4, "int", inputs=False, group=64, symmetric=False), "awq", 64),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 32}, "autogptq-int4", 32),
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, None, None),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bnb-int8", None),
+        ({"quant_method": "hqq"}, None, None),
+        ([], None, None),
+    ],
+)
+def test_the_stored_format_is_recognised(said: object, name: str | None, group: int | None) -> None:
+    found = stored_format({"quantization_config": said})
+    assert found.name == name
+    assert found.group_size == group
+
+
+def test_a_quantized_folder_is_planned_with_its_group_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = json.loads((BUNDLE / "config.json").read_text(encoding="utf-8"))
+    config["quantization_config"] = compressed(4, "int", inputs=False, group=64)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert main(["plan", str(tmp_path), "--gpu", "l4", "--format", "gptq-int4", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["stored"] == {"name": "gptq-int4", "group_size": 64, "bytes": 0}
+    assert content["load"]["group_size"] == 64
+    assert content["formats"][0]["total"] == QUANTIZED["gptq-int4"]
 
 
 def test_the_page_shows_sizes_and_fits(capsys: pytest.CaptureFixture[str]) -> None:
