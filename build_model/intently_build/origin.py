@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,6 +50,16 @@ def read_origin(recipe: Recipe, run: RunFolder) -> Origin:
     made = read_json(run.model / TRAINING, "train it again")
     created = _created(made.get("finished"), run.model.glob(WEIGHTS))
     return Origin(created, "", "", int(made["parameters"]), dict(made["tools"]))
+
+
+def quantized_origin(origin: Origin, checkpoint: Path) -> Origin:
+    """Returns the origin with the tools that quantized `checkpoint`, if it was. Raises BuildError."""
+    from intently_build.quantizing.outcome import RECORD as QUANTIZED
+
+    if not (checkpoint / QUANTIZED).is_file():
+        return origin
+    tools = read_json(checkpoint / QUANTIZED, "quantize it again").get("tools") or {}
+    return replace(origin, tools=origin.tools | {name: str(version) for name, version in tools.items()})
 
 
 def _created(finished: object, weights: Iterable[Path]) -> int:

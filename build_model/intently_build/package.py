@@ -57,10 +57,7 @@ class Contents:
 
 def package_step(contents: Contents, output: Path, record: Path) -> Step:
     """Returns the step that writes the bundle to `output`; its record, which is no part of it, goes to `record`."""
-    notices = {f"notice {name}": contents.folder / name for name in contents.recipe.data.notices}
-    for path in notices.values():
-        if not path.is_file():
-            raise BuildError(f"{path}: no such file; data.notices names it")
+    notices = {f"notice {path.name}": path for path in notice_files(contents.recipe, contents.folder)}
     settings = {
         "recipe": sha256(contents.text.encode()).hexdigest(),
         "origin": asdict(contents.origin),
@@ -72,6 +69,15 @@ def package_step(contents: Contents, output: Path, record: Path) -> Step:
 
     inputs = {"checkpoint": contents.checkpoint, **contents.files, **notices}
     return Step("package", output, inputs, settings, make, record=record, changing=(MANIFEST, SEAL))
+
+
+def notice_files(recipe: Recipe, folder: Path) -> list[Path]:
+    """Returns the notices of the rows in `folder`. Raises BuildError if one is missing."""
+    paths = [folder / name for name in recipe.data.notices]
+    for path in paths:
+        if not path.is_file():
+            raise BuildError(f"{path}: no such file; data.notices names it")
+    return paths
 
 
 def _write_bundle(contents: Contents, folder: Path, journal: Journal) -> Proof:
@@ -102,8 +108,8 @@ def _copy_checkpoint(checkpoint: Path, folder: Path) -> None:
 def _copy_notices(contents: Contents, folder: Path) -> None:
     target = folder / NOTICES
     target.mkdir()
-    for name in contents.recipe.data.notices:
-        shutil.copyfile(contents.folder / name, target / name)
+    for path in notice_files(contents.recipe, contents.folder):
+        shutil.copyfile(path, target / path.name)
 
 
 def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from intently_build.adapting.adapt import adapt_step
 from intently_build.adapting.adapter import read_adapter
 from intently_build.adapting.checkpoint import TOKENIZER, find_base, read_checkpoint
+from intently_build.adapting.lora import check_lora
 from intently_build.adapting.matching import check_match
 from intently_build.adapting.merge import merge_step
 from intently_build.adapting.probes import Probes, spread
@@ -14,8 +15,8 @@ from intently_build.adapting.tokens import extend_step, missing_tokens
 from intently_build.errors import BuildError
 from intently_build.head_step import code_tokens, head_step
 from intently_build.layout import prompt_layout
-from intently_build.origin import read_origin
-from intently_build.package import Contents, package_step
+from intently_build.origin import quantized_origin, read_origin
+from intently_build.package import Contents, notice_files, package_step
 from intently_build.quantize_step import quantize_step
 from intently_build.recipe import AdapterRecipe, AdaptRecipe, Recipe, ScratchRecipe, load_recipe
 from intently_build.run_folder import RunFolder, run_identity
@@ -99,8 +100,12 @@ class Build:
             steps.append(lambda: quantize_step(self.path, self.recipe, self.run.head, self.run.quantized))
         return steps
 
-    def package_step(self, output: Path, checkpoint: Path | None = None) -> Step:
-        """Returns the step that packages `checkpoint`, or else `classifier`, once its head has been made."""
+    def package_step(self, output: Path, checkpoint: Path | None = None, records: str = RECORDS) -> Step:
+        """Returns the step that packages `checkpoint`, or else `classifier`, once its head has been made.
+
+        Its record goes to the folder `records` of the run.
+        """
+        stored = checkpoint or self.classifier
         record = read_record(self.run.head / RECORD)
         if record is None:
             raise BuildError(f"{self.run.head}: no classifier there; run `intently-build run {self.path}`")
@@ -110,20 +115,29 @@ class Build:
             self.data,
             data_folder(self.path, self.recipe),
             self.files,
-            checkpoint or self.classifier,
+            stored,
             tuple(record.proof["code_token_ids"]),
-            read_origin(self.recipe, self.run),
+            quantized_origin(read_origin(self.recipe, self.run), stored),
         )
-        return package_step(contents, output, self.run.path / RECORDS)
+        return package_step(contents, output, self.run.path / records)
 
     def check(self) -> None:
         """Looks at what the recipe builds on, before anything is trained. Raises BuildError."""
         code_tokens(self.recipe, len(self.data.labels.names))
+        notice_files(self.recipe, data_folder(self.path, self.recipe))
         if isinstance(self.recipe, AdaptRecipe):
-            read_checkpoint(find_base(self.path, self.recipe.adapt.base, self._runs))
+            base = read_checkpoint(find_base(self.path, self.recipe.adapt.base, self._runs))
+            check_lora(self.recipe.adapt.lora, base)
         if isinstance(self.recipe, AdapterRecipe):
-            base = read_checkpoint(find_base(self.path, self.recipe.adapter.base, self._runs))
-            check_match(read_adapter(self._given_adapter(self.recipe)), base, self.digests)
+            self._check_adapter(self.recipe)
+
+    def _check_adapter(self, recipe: AdapterRecipe) -> None:
+        base = read_checkpoint(find_base(self.path, recipe.adapter.base, self._runs))
+        adapter = read_adapter(self._given_adapter(recipe))
+        check_match(adapter, base, self.digests)
+        if adapter.classifies != (recipe.adapter.head == "trained"):
+            how, say = ("a head of its own", "trained") if adapter.classifies else ("no head", "code-tokens")
+            raise BuildError(f"adapter.head: {adapter.folder} was trained with {how}; say head: {say}")
 
     @property
     def _runs(self) -> Path:

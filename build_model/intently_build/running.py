@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
@@ -18,6 +19,11 @@ from intently_build.steps.perform import Performer
 from intently_build.steps.step import RECORD, Step
 from intently_build.trainer import Device, on_gpu
 
+REFERENCE = "reference"  # folder of a run: the bundle before it was quantized
+EVALUATION = "evaluation"  # folder of a run: answers and report
+
+Engine = Literal["server", "transformers"]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -30,6 +36,7 @@ class Run:
       device: where to train.
       restart: whether to throw away what an earlier run left.
       replace: whether to write over a bundle that this run did not make.
+      evaluate: what answers the test rows in the end, or None to leave them alone.
     """
 
     recipe: Path
@@ -38,10 +45,14 @@ class Run:
     device: Device
     restart: bool = False
     replace: bool = False
+    evaluate: Engine | None = None
 
 
-def run(asked: Run, console: Console) -> Build:
-    """Performs every step of a recipe, from the first that is not done. Returns the build. Raises BuildError."""
+def run(asked: Run, console: Console) -> bool:
+    """Performs every step of a recipe, from the first that is not done.
+
+    Returns whether the bundle passed the recipe's gate; true if it was not evaluated. Raises BuildError.
+    """
     build = load_build(asked.recipe, asked.folder)
     on_gpu(asked.device)
     output = asked.bundle or build.run.path / "bundle"
@@ -55,9 +66,27 @@ def run(asked: Run, console: Console) -> Build:
                 f"{build.run.path}: the recipe or its rows changed; what was trained by the former is thrown away"
             )
         steps = [*build.model_steps(asked.device), *build.classifier_steps(), lambda: build.package_step(output)]
+        compared: tuple[Path, ...] = (output,)
+        if asked.evaluate and build.recipe.quantize:  # what quantizing lost is measured against the same unquantized
+            reference = build.run.path / REFERENCE
+            steps.append(lambda: build.package_step(reference, build.run.head, f"{RECORDS}-{REFERENCE}"))
+            compared = (reference, output)
         perform(steps, build.digests, journal)
         journal.say(f"{output}: packaged")
-    return build
+        return asked.evaluate is None or _judge(build, compared, asked.evaluate, journal)
+
+
+def _judge(build: Build, bundles: tuple[Path, ...], engine: Engine, journal: Journal) -> bool:
+    from intently_build.judging import judge
+
+    folder = build.run.path / EVALUATION
+    try:
+        passed = judge(build.path, build.recipe, bundles, engine, folder, journal.console)
+    except BaseException as error:
+        journal.failed(error)
+        raise
+    journal.say(f"{folder}: {'passed' if passed else 'did not pass'} the gate")
+    return passed
 
 
 def adapt(recipe: Path, folder: Path | None, device: Device, restart: bool, console: Console) -> None:

@@ -1,5 +1,6 @@
 """`intently-build run`: every step of a recipe, stopped in each of them, gone on with, and the same in the end."""
 
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -7,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from intently.v1 import bundle_pb2
 from intently.v1.revision import compute_revision
 from intently_build.bundle import read_manifest
 from intently_build.steps.step import RECORD, read_record
 from support.stopped_build import Builder, Point
-from support.tiny_build import make_base, make_recipe
+from support.tiny_build import make_adapter, make_base, make_recipe
 
 TRAINING: dict[str, Any] = {"epochs": 8, "batch_size": 16, "learning_rate": 0.01, "noise": {"context": 0.1}}
 LORA: dict[str, Any] = {"base": "../base", "lora": {"r": 8}}
@@ -132,3 +134,171 @@ def test_a_stopped_step_leaves_nothing_and_says_so_in_one_line(
     assert "\n" not in line
     assert not (folder / step).exists()
     assert not [path for path in folder.iterdir() if path.name.endswith(".partial")]
+
+
+def change(recipe: Path, section: str, **changes: Any) -> None:
+    content = yaml.safe_load(recipe.read_text())
+    content[section] |= changes
+    recipe.write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A recipe for an adapter that somebody else trained, with a head of its own."""
+    base = make_base(tmp_path / "base")
+    make_adapter(base, tmp_path / "adapter", labels=3)
+    return make_recipe(tmp_path / "recipe", adapter={"base": "../base", "folder": "../adapter", "head": "trained"})
+
+
+def test_an_adapter_from_elsewhere_becomes_a_bundle_and_is_evaluated(builder: Builder, elsewhere: Path) -> None:
+    run = elsewhere.parents[1] / "run"
+    ended = builder.run([*arguments(elsewhere, run), "--evaluate", "transformers"])
+    assert ended.code == 0, ended.error
+    assert "[3/3] package" in ended.output
+    manifest = read_manifest(run / "bundle")
+    assert manifest.head.kind == bundle_pb2.HEAD_KIND_TRAINED
+    assert not manifest.head.code_token_ids
+    assert manifest.origin.adapter == "../adapter"
+    assert [(found.split, found.in_scope_rows) for found in manifest.evaluations] == [("test", 18)]
+    assert (run / "evaluation" / "report.html").is_file()
+    again = builder.run(arguments(elsewhere, run))
+    assert again.output.count("done before") == 3  # the evaluation in the manifest does not make it another bundle
+
+
+def test_another_calibration_packages_again_and_no_more(builder: Builder, elsewhere: Path) -> None:
+    run = elsewhere.parents[1] / "run"
+    builder.run(arguments(elsewhere, run))
+    change(elsewhere, "calibration", ambiguity_margin=0.3)
+    ended = builder.run(arguments(elsewhere, run))
+    assert ended.output.count("done before") == 2
+    assert "[3/3] package: made anew, since its settings changed" in ended.output
+    assert read_manifest(run / "bundle").calibration.ambiguity_margin == 0.3
+
+
+def test_a_damaged_result_is_made_anew_with_what_follows(builder: Builder, elsewhere: Path) -> None:
+    run = elsewhere.parents[1] / "run"
+    builder.run(arguments(elsewhere, run))
+    before = files(run / "bundle")
+    weights = run / "head" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    ended = builder.run(arguments(elsewhere, run))
+    assert "[2/3] head: made anew, since its result was changed or damaged" in ended.output
+    assert files(run / "bundle") == before
+
+
+def test_the_time_in_a_manifest_can_be_given(builder: Builder, elsewhere: Path, tmp_path: Path) -> None:
+    ended = builder.run(arguments(elsewhere, tmp_path / "run"), SOURCE_DATE_EPOCH="1700000000")
+    assert ended.code == 0, ended.error
+    assert read_manifest(tmp_path / "run" / "bundle").create_time.seconds == 1_700_000_000
+    refused = builder.run(arguments(elsewhere, tmp_path / "run"), SOURCE_DATE_EPOCH="now")
+    assert "SOURCE_DATE_EPOCH=now: must be a number of seconds since 1970" in refused.error
+
+
+def test_another_training_is_trained_anew(builder: Builder, recipe: Path, run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(recipe.parent, tmp_path / "recipe"))
+    shutil.copytree(recipe.parents[1] / "base", tmp_path / "base")
+    shutil.copytree(run, tmp_path / "run")
+    other = folder / recipe.name
+    change(other, "training", epochs=1)
+    ended = builder.run(arguments(other, tmp_path / "run"))
+    assert ended.code == 0, ended.error
+    assert "what was trained by the former is thrown away" in ended.output
+    assert "[2/5] adapt: begins" in ended.output
+    record = read_record(tmp_path / "run" / "adapter" / RECORD)
+    assert record
+    assert record.proof["steps"] == 5
+
+
+def test_a_bundle_of_others_is_not_written_over_unasked(builder: Builder, elsewhere: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "bundle.json").write_text("{}")
+    command = [*arguments(elsewhere, tmp_path / "run"), "--bundle", str(bundle)]
+    refused = builder.run(command)
+    assert refused.code == 2
+    assert "exists, and this run did not write it; give --replace" in refused.error
+    assert not (tmp_path / "run" / "merged").exists()  # before any work
+    assert builder.run([*command, "--replace"]).code == 0
+    assert builder.run(command).code == 0
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "says"),
+    [
+        ("adapter", {"base": "../nowhere"}, "neither a checkpoint (no config.json) nor a complete run"),
+        ("adapter", {"folder": "../nowhere"}, "adapter_config.json: cannot read it"),
+        ("adapter", {"head": "code-tokens", "code_tokens": ["a", "b"]}, "adapter.code_tokens: 2 tokens for 3 labels"),
+        ("adapter", {"head": "code-tokens"}, "was trained with a head of its own; say head: trained"),
+        ("data", {"notices": ["LICENCE"]}, "LICENCE: no such file; data.notices names it"),
+        ("data", {"test": "train.jsonl"}, "72 of 72 test rows (100.0%) are training rows too"),
+        ("data", {"labels": "gone.json"}, "gone.json: cannot read it"),
+    ],
+)
+def test_what_does_not_fit_ends_with_one_line_before_any_work(
+    builder: Builder, elsewhere: Path, tmp_path: Path, section: str, changes: dict[str, Any], says: str
+) -> None:
+    change(elsewhere, section, **changes)
+    ended = builder.run(arguments(elsewhere, tmp_path / "run"))
+    assert ended.code == 2
+    assert ended.error.startswith("intently-build: ")
+    assert ended.error.count("\n") == 1
+    assert says in ended.error
+    assert not (tmp_path / "run" / "merged").exists()
+
+
+def test_a_label_that_the_label_set_lacks_stops_a_run_before_it_begins(
+    builder: Builder, elsewhere: Path, tmp_path: Path
+) -> None:
+    with (elsewhere.parent / "train.jsonl").open("a") as file:
+        file.write('{"text": "call home", "intent": "call"}\n')
+    ended = builder.run(arguments(elsewhere, tmp_path / "run"))
+    assert ended.code == 2
+    assert ended.error.strip().endswith("train.jsonl: line 73: intent 'call' is not in the label file")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_can_be_the_base_of_another(builder: Builder, recipe: Path, run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "tiny")
+    shutil.copytree(recipe.parent, tmp_path / "first")
+    base = LORA | {"base": "../first/tiny.yaml"}
+    second = make_recipe(tmp_path / "second", name="second", adapt=base, training=TRAINING | {"epochs": 1})
+    missing = builder.run(arguments(second, tmp_path / "other" / "second"))
+    assert "is not built; run `intently-build run" in missing.error
+    ended = builder.run(arguments(second, tmp_path / "second-run"))
+    assert ended.code == 0, ended.error
+    assert "[1/4] adapt" in ended.output  # the first has the code tokens already
+
+
+def test_a_head_can_be_trained_on_an_untied_base(builder: Builder, tmp_path: Path) -> None:
+    make_base(tmp_path / "base", tied=False)
+    recipe = make_recipe(tmp_path / "recipe", adapt=LORA | {"head": "trained"}, training=TRAINING)
+    ended = builder.run(["adapt", str(recipe), "--output", str(tmp_path / "run"), "--device", "cpu"])
+    assert ended.code == 0, ended.error
+    assert not (tmp_path / "run" / "merged").exists()
+    ended = builder.run(arguments(recipe, tmp_path / "run"))
+    assert ended.code == 0, ended.error
+    assert "[1/4] adapt: done before" in ended.output
+    record = read_record(tmp_path / "run" / "adapter" / RECORD)
+    assert record
+    assert record.proof["validation_accuracy"] > 0.5  # of three intents
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"lora": {"target_modules": ["q_prj"]}}, "adapt.lora.target_modules: .* has no module 'q_prj'"),
+        ({"lora": {"modules_to_save": ["lm_head"]}}, "embeddings and head of .* are one matrix"),
+        ({"lora": {"quantized_base": True}}, "QLoRA needs a GPU"),
+    ],
+)
+def test_lora_that_does_not_fit_ends_with_one_line(
+    builder: Builder, recipe: Path, tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    settings = LORA | {"base": str(recipe.parents[1] / "base")} | changes
+    other = make_recipe(tmp_path / "recipe", adapt=settings, training=TRAINING)
+    ended = builder.run(["adapt", str(other), "--output", str(tmp_path / "run"), "--device", "cpu"])
+    assert ended.code == 2
+    assert re.search(says, ended.error)
+    assert ended.error.count("\n") == 1

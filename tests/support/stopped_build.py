@@ -58,11 +58,11 @@ class Builder:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def run(self, arguments: Sequence[str], point: Point | None = None) -> Ended:
-        """Runs the command line, up to `point` if one is given. Returns how it ended."""
+    def run(self, arguments: Sequence[str], point: Point | None = None, **environment: str) -> Ended:
+        """Runs the command line with more in its environment, up to `point` if there is one. Returns how it ended."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps([list(arguments), point and asdict(point)]) + "\n")
+        self._process.stdin.write(json.dumps([list(arguments), point and asdict(point), environment]) + "\n")
         self._process.stdin.flush()
         return Ended(**json.loads(self._process.stdout.readline()))
 
@@ -76,10 +76,11 @@ def serve() -> None:
     importlib.import_module("intently_build.running")
     importlib.import_module("peft")
     for line in sys.stdin:
-        arguments, point = json.loads(line)
+        arguments, point, environment = json.loads(line)
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as error:
             child = os.fork()
             if child == 0:
+                os.environ.update(environment)
                 _run(arguments, point and Point(**point), output, error)
             _, status = os.waitpid(child, 0)
             said = {"output": _read(output), "error": _read(error)}

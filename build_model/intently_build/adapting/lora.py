@@ -69,7 +69,7 @@ def add_lora(recipe: AdaptRecipe, base: Checkpoint, code_ids: list[int], labels:
     import peft
 
     lora = recipe.adapt.lora
-    _check(lora, base)
+    check_lora(lora, base)
     model = _load(base.folder, lora, gpu, labels if not code_ids else None)
     saved = (*lora.modules_to_save, *(() if code_ids else ("score",)))
     tokens = None
@@ -90,18 +90,19 @@ def add_lora(recipe: AdaptRecipe, base: Checkpoint, code_ids: list[int], labels:
         raise BuildError(f"adapt.lora: peft refuses it: {' '.join(str(error).split())[:300]}") from error
 
 
-def _check(lora: Lora, base: Checkpoint) -> None:
-    names = {name.removesuffix(".weight").rpartition(".")[2] for name in base.shapes}
-    for key in ("target_modules", "modules_to_save"):
-        for module in getattr(lora, key):
-            if module not in names:
-                raise BuildError(f"adapt.lora.{key}: {base.folder} has no module {module!r}")
+def check_lora(lora: Lora, base: Checkpoint) -> None:
+    """Raises BuildError if the base has not the modules that the settings name, or cannot train them so."""
     tied = set(lora.modules_to_save) & set(EMBEDDINGS)
     if base.tied and tied:
         raise BuildError(
             f"adapt.lora.modules_to_save: embeddings and head of {base.folder} are one matrix, so {tied.pop()} cannot "
             "be trained apart; leave it to train_code_tokens"
         )
+    names = {name.removesuffix(".weight").rpartition(".")[2] for name in base.shapes}
+    for key in ("target_modules", "modules_to_save"):
+        for module in getattr(lora, key):
+            if module not in names:
+                raise BuildError(f"adapt.lora.{key}: {base.folder} has no module {module!r}")
 
 
 def _load(folder: Path, lora: Lora, gpu: bool, labels: int | None) -> Any:

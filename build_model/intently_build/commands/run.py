@@ -18,13 +18,21 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--restart", action="store_true", help="throw away an earlier run in that folder")
     parser.add_argument("--replace", action="store_true", help="write over a bundle that this run did not make")
+    parser.add_argument(
+        "--evaluate",
+        choices=("server", "transformers"),
+        help="ask the bundle about the test rows in the end, through the server or in transformers; against the "
+        "unquantized bundle where the recipe quantizes. Ends with 1 if it loses more than evaluate.gate allows",
+    )
     parser.set_defaults(command=_run)
 
 
-def _run(parsed: argparse.Namespace) -> None:
+def _run(parsed: argparse.Namespace) -> int:
     from rich.console import Console
 
     from intently_build.running import Run, run
 
-    asked = Run(parsed.recipe, parsed.output, parsed.bundle, parsed.device, parsed.restart, parsed.replace)
-    run(asked, Console())
+    asked = Run(
+        parsed.recipe, parsed.output, parsed.bundle, parsed.device, parsed.restart, parsed.replace, parsed.evaluate
+    )
+    return 0 if run(asked, Console()) else 1
