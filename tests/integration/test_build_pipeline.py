@@ -16,6 +16,7 @@ import yaml
 from intently.v1.revision import compute_revision
 from intently_build.bundle import manifest_layout, read_manifest
 from intently_build.bundles.seal import SEAL
+from intently_build.bundles.verify import verify
 from intently_build.calibration import probabilities
 from intently_build.cli import main
 from intently_build.prompt import PromptEncoder, Speaker, Turn
@@ -132,6 +133,7 @@ def test_evaluating_breaks_no_pin(bundle: Path) -> None:
     assert main(arguments) == 0
     manifest = read_manifest(bundle)
     assert manifest.revision == revision == compute_revision(manifest)
+    assert verify(bundle) == []
     assert [(found.dataset, found.split) for found in manifest.evaluations] == [("clinc150", "test")]
     evaluation = manifest.evaluations[0]
     assert (evaluation.in_scope_rows, evaluation.out_of_scope_rows) == (20, 5)
@@ -142,6 +144,7 @@ def test_evaluating_breaks_no_pin(bundle: Path) -> None:
 def check_files(folder: Path) -> None:
     """Every file is listed with its checksum, and only notices do not change answers."""
     manifest = read_manifest(folder)
+    assert verify(folder) == []
     listed = {file.path: (file.size, file.sha256) for file in manifest.files}
     found = [path for path in folder.rglob("*") if path.is_file() and path.name not in ("bundle.json", SEAL)]
     assert listed == {path.relative_to(folder).as_posix(): (path.stat().st_size, file_sha256(path)) for path in found}
