@@ -17,6 +17,7 @@ from intently_release.release.judgement import Finding, Judgement
 from intently_release.release.outcome import Ending
 from intently_release.release.packaged import Packaged, read_packaged
 from intently_release.release.reporting import Event, Look
+from intently_release.state.history import Event as Happened
 from intently_release.state.history import History
 from intently_release.state.state import Phase, Slot, State
 from intently_release.state.store import Store
@@ -280,8 +281,8 @@ async def test_the_history_tells_everything_once(layout: Layout, canary: Package
         await killed_and_again(layout, World(Store(layout), kill_at=kill_at), canary, (SLOW, SLOW))
 
         events = [entry.event for entry in History(layout).entries()]
-        assert events.count("promoted") == 1
-        assert events[0] == "started" or kill_at == 0
+        assert events.count(Happened.PROMOTED) == 1
+        assert events[0] is Happened.STARTED or kill_at == 0
 
 
 async def test_a_share_given_by_hand_is_not_taken_without_a_word(layout: Layout, canary: Packaged) -> None:
