@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from support.bundles import Manifest, copy_bundle, edit_manifest
@@ -23,6 +24,7 @@ COMMAND = (sys.executable, "-m", "intently_release.commands.main")
 _UP_WITHIN_S = 240.0  # vLLM's start, on a busy machine
 _END_WITHIN_S = 60.0
 _COMMAND_WITHIN_S = 300.0
+_ALL = 100
 # Two engines whose threads wait for each other on the same cores, spinning, would come to a standstill.
 _ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 _QUICK = {
@@ -82,6 +84,25 @@ class Stack:
             edit_manifest(copy_bundle(BUNDLE, target), edit)
         return target
 
+    def another(self) -> Path:
+        """A bundle of a revision that was never here."""
+        return self.bundle(f"another-{len(list(self.folder.glob('another-*')))}")
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What is wanted: see intently_release.state."""
+        document: dict[str, Any] = json.loads((self.run_dir / "state.json").read_text())
+        return document
+
+    def settle(self) -> None:
+        """Ends what release is under way, and gives the stable color everything."""
+        state = self.state
+        if state["release"] is None and state["weights"][state["stable"]] == _ALL:
+            return
+        done = self.run("abort") if state["release"] is not None else self.run("shift", "0")
+        if done.code:
+            raise RuntimeError(done.errors)
+
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Starts a command."""
         command = [*COMMAND, *arguments, "--config", str(self.config), "--json"]
@@ -92,10 +113,27 @@ class Stack:
         """Runs a command to its end."""
         return finished(self.start(*arguments))
 
+    def document(self) -> dict[str, Any]:
+        """What release.yaml says."""
+        document: dict[str, Any] = yaml.safe_load(self.config.read_text())
+        return document
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        """Replaces release.yaml."""
+        self.config.write_text(yaml.safe_dump(dict(document)))
+
     def observed(self) -> dict[str, Any]:
         """What the supervisor runs."""
         document: dict[str, Any] = json.loads((self.run_dir / "observed.json").read_text())
         return document
+
+    def processes(self) -> list[psutil.Process]:
+        """All that live and have a file of this folder on their command line."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if any(str(self.folder) + os.sep in each for each in process.info["cmdline"] or ())
+        ]
 
     def logs(self) -> str:
         """The ends of all logs, for a test that failed."""
@@ -131,19 +169,36 @@ def stack(*server_flags: str, real_engine: bool = False, **changes: Mapping[str,
         real_engine: Serves with vLLM, and leaves those flags out.
         changes: Parts of release.yaml, such as releasing={"dwell": 3}.
     """
-    with tempfile.TemporaryDirectory(prefix="ir-", dir="/tmp") as name:
-        made = _made(Path(name), () if real_engine else server_flags, changes, real_engine)
+    with prepared(*server_flags, real_engine=real_engine, **changes) as made:
         process = made.start("up", "--bundle", str(made.bundle("first")))
         try:
-            _wait_serving(process, made)
+            wait_serving(process, made)
             yield made
         finally:
+            _kill_what_hangs(made)
             process.terminate()
             try:
                 process.communicate(timeout=_END_WITHIN_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
+
+
+@contextlib.contextmanager
+def prepared(*server_flags: str, real_engine: bool = False, **changes: Mapping[str, Any]) -> Iterator[Stack]:
+    """A stack that is not up. Kills what runs of it when the block ends.
+
+    Args:
+        server_flags, real_engine, changes: As of `stack`.
+    """
+    with tempfile.TemporaryDirectory(prefix="ir-", dir="/tmp") as name:
+        made = _made(Path(name), () if real_engine else server_flags, changes, real_engine)
+        try:
+            yield made
+        finally:
+            for left in made.processes():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    left.kill()
 
 
 def _made(
@@ -170,14 +225,28 @@ def _made(
     return Stack(folder, address, config, environment)
 
 
-def _wait_serving(process: "subprocess.Popen[str]", made: Stack) -> None:
+def _kill_what_hangs(made: Stack) -> None:
+    """A server that a signal has stopped would end only after all the time that it has for its drain."""
+    for process in made.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() == psutil.STATUS_STOPPED:
+                process.kill()
+
+
+def wait_serving(process: "subprocess.Popen[str]", made: Stack) -> dict[str, Any]:
+    """Waits until `up` says that calls are answered; returns what it says.
+
+    Raises:
+        RuntimeError: if it ends before, or says nothing for minutes; the text is what it and all others logged.
+    """
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
     give_up = time.monotonic() + _UP_WITHIN_S
     while time.monotonic() < give_up:
         line = process.stdout.readline()
         if line:
-            return
+            document: dict[str, Any] = json.loads(line)
+            return document
         if process.poll() is not None:
             raise RuntimeError(f"{process.communicate()[1]}\n{made.logs()}")
         time.sleep(0.02)

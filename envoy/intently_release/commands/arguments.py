@@ -24,7 +24,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--config", type=Path, metavar="FILE", help="release.yaml (default: all defaults)")
+    common.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="release.yaml (default: what `up` runs by, or all defaults where it does not run)",
+    )
     common.add_argument("--run-dir", type=Path, metavar="DIR", help="in place of the configuration's run_dir")
     told = argparse.ArgumentParser(add_help=False)
     told.add_argument("--json", action="store_true", help="JSON on standard output")
@@ -33,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[common, *(parents or (told,))])
 
-    _render(add("render", "Write Envoy's files, checked by Envoy, without starting anything."))
+    _render(add("render", "Write Envoy's files, checked by Envoy, where no `up` runs, or elsewhere (--out)."))
     _up(add("up", "Start Envoy and the color that is stable, and keep them running until SIGTERM or Ctrl-C."))
     _deploy(add("deploy", "Take a bundle live: start the idle color, check it, move the traffic step by step."))
     add("status", "Weights as wanted and as applied, health, revisions, retries, open streams.")
@@ -76,7 +81,10 @@ def _render(render: argparse.ArgumentParser) -> None:
 
 def _up(up: argparse.ArgumentParser) -> None:
     up.add_argument(
-        "--bundle", type=Path, metavar="DIR", help="to start with; needed the first time, when nothing ran here yet"
+        "--bundle",
+        type=Path,
+        metavar="DIR",
+        help="to start with; needed the first time, when nothing served here yet; later, what was live starts again",
     )
 
 

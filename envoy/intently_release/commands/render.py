@@ -10,6 +10,7 @@ from pathlib import Path
 from intently_release.colors import Color, all_to, split
 from intently_release.commands.desk import Desk
 from intently_release.errors import ConfigProblem, Refused
+from intently_release.state import supervisor_of
 from intently_release.xds.checks import check
 from intently_release.xds.publish import publish
 from intently_release.xds.snapshot import Snapshot, render
@@ -23,7 +24,7 @@ async def render_files(desk: Desk, options: argparse.Namespace) -> int:
         RenderProblem: if Envoy would not take them; nothing is written then.
         ConfigProblem: if the folder of --out cannot be written.
         Busy: while another command changes them.
-        Refused: for a weight or a revision of an Envoy of this host.
+        Refused: for a weight or a revision of an Envoy of this host, or if a supervisor has it.
     """
     if options.out is not None:
         files = await _elsewhere(desk, options)
@@ -40,6 +41,11 @@ async def render_files(desk: Desk, options: argparse.Namespace) -> int:
 
 async def _here(desk: Desk) -> list[Path]:
     """Where Envoy watches: for what is wanted, or for blue alone where nothing is."""
+    if (supervisor := supervisor_of(desk.layout)) is not None:
+        raise Refused(
+            f"{supervisor} runs an Envoy by the files in {desk.layout.run_dir}, and gives it new ones when it starts; "
+            "--out DIR writes them elsewhere"
+        )
     with desk.store.held("render"):
         state = desk.store.read()
         weights, pins = (all_to(Color.BLUE), {}) if state is None else (state.weights, state.revisions)

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import grpc
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -21,6 +20,7 @@ from intently_release.compare.report import Report, report_of
 from intently_release.compare.tally import Tally
 from intently_release.compare.utterances import Utterance, Utterances
 from intently_release.errors import Refused
+from intently_release.release.calling import operators_channel
 
 STANDARD = "-"
 """Standard input, or standard output."""
@@ -34,7 +34,7 @@ async def replayed(desk: Desk, options: argparse.Namespace, stable: Color) -> Re
     """
     tally, utterances = Tally(stable, options.confident, options.show_utterances), Utterances()
     with _opened(options.utterances) as file, _Bar(file, tally) as bar:
-        async with grpc.aio.insecure_channel(f"unix:{desk.layout.calls_socket}") as channel:
+        async with operators_channel(desk.config, desk.layout) as channel:
             replay = Replay(channel, options.concurrency, options.deadline)
             async with contextlib.aclosing(replay.run(_requests(file, utterances, bar))) as exchanges:
                 async for exchange in exchanges:

@@ -15,11 +15,12 @@ from rich.table import Table
 from intently_release.colors import Color
 from intently_release.commands.desk import Desk
 from intently_release.errors import ProxyProblem
-from intently_release.judge.figures import Figures, read_figures, under_way
+from intently_release.judge.figures import Figures, read_figures
 from intently_release.judge.window import Window, between
 from intently_release.proxy.admin import Applied, EnvoyAdmin
 from intently_release.release.judging import view_of
 from intently_release.state import State, read_observed
+from intently_release.supervise.replaced import WITHHELD, replaced
 
 _OVER_S = 1.0  # what is told of traffic is of this long
 
@@ -31,7 +32,9 @@ class _Now:
     applied: Applied | None
     figures: Mapping[Color, Figures]
     windows: Mapping[Color, Window]
+    calls: Mapping[Color, int]
     rejected: int | None
+    refused: Mapping[str, str]
     problem: str
 
 
@@ -57,9 +60,11 @@ async def _ask(desk: Desk) -> _Now:
             after = await read_figures(admin)
             counts = await admin.stats(r"^http\.intently\.rds\.intently\.update_(rejected|failure)$")
             windows = {color: between(before.get(color), after.get(color)) for color in Color}
-            return _Now(await admin.applied(), after, windows, sum(counts.values()), "")
+            calls = await admin.calls_under_way()
+            refused = await admin.refused_listeners()
+            return _Now(await admin.applied(), after, windows, calls, sum(counts.values()), refused, "")
         except ProxyProblem as problem:
-            return _Now(None, {}, {}, None, str(problem))
+            return _Now(None, {}, {}, {}, None, {}, str(problem))
 
 
 def _document(desk: Desk, state: State | None, now: _Now) -> dict[str, Any]:
@@ -70,6 +75,7 @@ def _document(desk: Desk, state: State | None, now: _Now) -> dict[str, Any]:
         "release": state and state.release and state.release.model_dump(mode="json"),
         "colors": {color: _color(color, state, now) for color in Color},
         "routes_rejected": now.rejected,
+        "listeners_refused": now.refused,
         "processes": {name: each.model_dump(mode="json") for name, each in seen.items()},
         "busy": holder and str(holder),
         "problem": now.problem,
@@ -78,24 +84,25 @@ def _document(desk: Desk, state: State | None, now: _Now) -> dict[str, Any]:
 
 def _color(color: Color, state: State | None, now: _Now) -> dict[str, Any]:
     slot = state and state.slots[color]
-    window, figures = now.windows.get(color), now.figures.get(color)
+    window, figures, calls = now.windows.get(color), now.figures.get(color), now.calls.get(color)
     all_calls = sum(each.calls for each in now.windows.values())
     return {
         "bundle": slot and slot.bundle,
         "revision": slot and slot.revision,
         "wanted": slot and slot.wanted,
+        "bundle_problem": slot and replaced(slot.bundle, slot.revision),
         "share_observed": window and all_calls and round(window.calls / all_calls, 4),
         "traffic": window and dataclasses.asdict(view_of(window)),
         "retries": figures and figures.retries,
         "overflow": figures and figures.overflow,
         "ejected": figures and figures.ejected,
         "active": figures and figures.active,
-        "streams_open": figures and figures.active - under_way(figures),
+        "streams_open": figures and calls is not None and max(0, figures.active - calls),
     }
 
 
 def _print(desk: Desk, state: State | None, now: _Now) -> None:
-    console, document = Console(), _document(desk, state, now)
+    console, document = Console(markup=False, emoji=False, soft_wrap=True), _document(desk, state, now)
     if state is None:
         console.print("nothing runs here yet: intently-release up --bundle DIR")
         return
@@ -126,13 +133,25 @@ def _print(desk: Desk, state: State | None, now: _Now) -> None:
 def _print_remarks(console: Console, document: Mapping[str, Any]) -> None:
     if document["release"]:
         release = document["release"]
-        console.print(f"release {release['id']} to {release['canary']}: {release['phase']}, step {release['step'] + 1}")
+        console.print(f"release {release['id']} to {release['canary']}: {release['phase']}")
+        if not document["busy"]:
+            bundle = document["colors"][release["canary"]]["bundle"]
+            console.print(
+                f"  interrupted: `intently-release deploy {bundle}` goes on, `intently-release abort` ends it"
+            )
     if document["busy"]:
         console.print(f"busy: {document['busy']}")
     if document["routes_rejected"]:
         console.print(f"Envoy has rejected routes {document['routes_rejected']} times; see its log")
+    for name, reason in document["listeners_refused"].items():
+        console.print(f"Envoy does not take calls at its listener {name} as it was told: {reason}")
     for name, process in document["processes"].items():
-        if process["restarts"]:
+        if process["pid"] is None and process["last_exit"].startswith(WITHHELD):
+            console.print(f"{name}: {process['last_exit']}")
+        elif process["restarts"]:
             console.print(f"{name} died {process['restarts']} times; last: {process['last_exit']}")
+    for color, told in document["colors"].items():
+        if told["wanted"] == "running" and told["bundle_problem"]:
+            console.print(f"{color} would not be started again: {told['bundle_problem']}")
     if document["problem"]:
         console.print(document["problem"])

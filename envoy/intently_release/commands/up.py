@@ -2,87 +2,73 @@
 
 import argparse
 import asyncio
-import json
-import sys
+import logging
 
-import grpc
-
-from intently_release.colors import Color, all_to
+from intently_release.colors import Color
 from intently_release.commands.desk import Desk
-from intently_release.errors import Refused
-from intently_release.proxy.admin import EnvoyAdmin
-from intently_release.release.packaged import Packaged, read_packaged
-from intently_release.release.readiness import Readiness
-from intently_release.state import Slot, State
-from intently_release.supervise import on_signals, supervise
+from intently_release.commands.starting import Start, what_to_start
+from intently_release.commands.telling import tell_when_serving
+from intently_release.config import ReleaseConfig
+from intently_release.state import State
+from intently_release.supervise import on_signals, supervise, supervising
+from intently_release.supervise.adoption import left_running
+from intently_release.supervise.configured import forget_config, keep_config
+from intently_release.supervise.place import ENVOY
+from intently_release.supervise.ports import must_be_free
+from intently_release.supervise.program import local_servers
+
+logger = logging.getLogger(__name__)
 
 
 async def up(desk: Desk, options: argparse.Namespace) -> int:
     """Runs Envoy and the colors that are wanted until it is told to stop; returns the exit code.
 
     Raises:
-        Refused: if there is nothing to run, or something else than asked for.
+        Refused: if there is nothing to run, or another process has a port.
         Busy: if it runs already.
     """
-    wanted = _wanted(desk, options)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    with supervising(desk.layout):
+        adopted = set(left_running(desk.layout))
+        start = what_to_start(desk, options.bundle, adopts=bool(adopted))
+        must_be_free(_to_listen_on(desk.config, start.state, adopted))
+        keep_config(desk.config, desk.layout)
+        try:
+            return await _run(desk, start, as_json=options.json)
+        finally:
+            if not left_running(desk.layout):
+                forget_config(desk.layout)
+
+
+def _to_listen_on(config: ReleaseConfig, state: State, adopted: set[str]) -> dict[str, str]:
+    """Addresses of what is started now, by what they are for."""
+    addresses = {} if ENVOY in adopted else {"listener.address": config.listener.address}
+    if ENVOY not in adopted and config.metrics is not None:
+        addresses["metrics"] = config.metrics
+    for color in Color:
+        if state.slots[color].wanted == "running":
+            places = {
+                f"{color}-{index}": config.colors.of(color).endpoints[index] for index in local_servers(config, color)
+            }
+            addresses |= {f"server {name}": address for name, address in places.items() if name not in adopted}
+    return addresses
+
+
+async def _run(desk: Desk, start: Start, *, as_json: bool) -> int:
     with on_signals() as (stop, hurry):
         running = asyncio.ensure_future(supervise(desk.config, desk.layout, desk.store, stop, hurry))
-        telling = asyncio.ensure_future(_tell_when_ready(desk, wanted, as_json=options.json))
+        telling = asyncio.ensure_future(tell_when_serving(desk, start, as_json=as_json))
         await asyncio.wait([running, telling], return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             telling.cancel()
             return running.result()
-        if telling.exception() is not None:  # it does not start: no use in going on
+        problem = telling.exception()
+        if (
+            problem is not None and start.first and desk.layout.unproven.exists()
+        ):  # it does not start: no use in going on
             stop.set()
-        code = await running
-        telling.result()
-        return code
-
-
-def _wanted(desk: Desk, options: argparse.Namespace) -> State:
-    """What shall run; written down if nothing was yet."""
-    packaged = None if options.bundle is None else read_packaged(options.bundle)
-    with desk.store.held("up"):
-        state = desk.store.read()
-        if state is not None:
-            _must_be_the_same(state, packaged)
-            return state
-        if packaged is None:
-            raise Refused("nothing ran here yet: name a bundle to start with, --bundle DIR")
-        slot = Slot(bundle=packaged.path, revision=packaged.revision, wanted="running")
-        state = State(stable=Color.BLUE, weights=all_to(Color.BLUE), slots={Color.BLUE: slot})
-        desk.store.write(state)
-        return state
-
-
-def _must_be_the_same(state: State, packaged: Packaged | None) -> None:
-    live = state.slots[state.stable]
-    if packaged is not None and live.revision != packaged.revision:
-        raise Refused(
-            f"{live.bundle} ({live.revision[:12]}) was live here: start with it, without --bundle, and then "
-            f"`intently-release deploy {packaged.path}`"
-        )
-
-
-async def _tell_when_ready(desk: Desk, state: State, *, as_json: bool) -> None:
-    """Says so once a call through Envoy was answered."""
-    bundle = state.slots[state.stable].bundle
-    if bundle is None:
-        raise Refused("the state names no bundle for its stable color; remove the run directory to begin anew")
-    packaged, address = read_packaged(bundle), desk.config.listener.address
-    async with (
-        EnvoyAdmin(desk.layout.admin_socket) as admin,
-        grpc.aio.insecure_channel(f"unix:{desk.layout.calls_socket}") as channel,
-    ):
-        readiness = Readiness(desk.layout, admin, channel, desk.config.servers.start_timeout)
-        seconds = await readiness.wait(state.stable, packaged)
-    if as_json:
-        document = {"event": "serving", "address": address, "revision": packaged.revision, "seconds": round(seconds, 2)}
-        sys.stdout.write(json.dumps(document) + "\n")
-    else:
-        sys.stdout.write(
-            f"\n{packaged.name} is SERVING on {address}, through Envoy, on {state.stable}. In another shell:\n\n"
-            f'    .venv/bin/intently classify "wake me at seven tomorrow" --address {address}\n\n'
-            "Ctrl-C ends it.\n"
-        )
-    sys.stdout.flush()
+            await running
+            raise problem
+        if problem is not None:
+            logger.error("nobody will say when all servers serve; what runs goes on", exc_info=problem)
+        return await running

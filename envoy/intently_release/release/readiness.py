@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
@@ -12,8 +13,8 @@ from intently_release.colors import Color
 from intently_release.errors import ProxyProblem, ServerProblem
 from intently_release.layout import Layout
 from intently_release.proxy.admin import EnvoyAdmin
-from intently_release.release.packaged import Packaged
-from intently_release.state import read_observed, supervisor_of
+from intently_release.release.deaths import Deaths
+from intently_release.state import Observed, read_observed, supervisor_of
 from intently_release.xds.names import PIN_HEADER
 
 if TYPE_CHECKING:
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
 _POLL_S = 0.05
 _ASK_TIMEOUT_S = 2.0
 _UNSUPERVISED_S = 10.0  # in which a supervisor may be started again
-_MOST_DEATHS = 3  # before it has served; more of the same would not help
+_ENVOY = "envoy"
+_TEXT = "hello"
+
+
+class Revised(Protocol):
+    """What a color serves: a bundle, or the slot that it runs in."""
+
+    @property
+    def revision(self) -> str:
+        """Its revision; "" if any will do."""
 
 
 class Readiness:
@@ -41,29 +51,52 @@ class Readiness:
         self._intents: IntentServiceAsyncStub = IntentServiceStub(channel)
         self._timeout_s = timeout_s
 
-    async def wait(self, color: Color, packaged: Packaged) -> float:
-        """Returns once the color serves the bundle: after how many seconds.
+    async def wait(self, color: Color, wanted: Revised) -> float:
+        """Returns once all servers of the color serve it: after how many seconds.
 
         Raises:
-            ServerProblem: if it does not within the time, or its server dies again and again. Names the log.
+            ServerProblem: if they do not within the time, or one dies again and again, or will not let the operator
+                in. Names the log.
+            ProxyProblem: if Envoy dies again and again.
         """
         began = supervised_at = time.monotonic()
-        deaths_before = self._deaths(color)
+        deaths = Deaths(read_observed(self._layout))
         missing = "its servers were not seen yet"
         while time.monotonic() - began < self._timeout_s:
-            missing = await self._missing(color, packaged)
+            missing = await self._missing(color, wanted)
             if not missing:
                 return time.monotonic() - began
-            if (deaths := self._deaths(color) - deaths_before) >= _MOST_DEATHS:
-                raise ServerProblem(f"{color}'s server died {deaths} times before it served; see {self._log(color)}")
-            if supervisor_of(self._layout) is not None or not read_observed(self._layout):
+            observed = read_observed(self._layout)
+            deaths.see(observed)
+            self._must_live(color, deaths)
+            if supervisor_of(self._layout) is not None or not observed:
                 supervised_at = time.monotonic()  # on Kubernetes there is none, and never was
             elif time.monotonic() - supervised_at > _UNSUPERVISED_S:
                 raise ServerProblem(f"nobody starts {color}'s servers: `intently-release up` has ended")
             await asyncio.sleep(_POLL_S)
         raise ServerProblem(f"{color} is not ready after {self._timeout_s:g} s: {missing}; see {self._log(color)}")
 
-    async def _missing(self, color: Color, packaged: Packaged) -> str:
+    async def serving(self, color: Color) -> tuple[int, int]:
+        """How many servers of the color get calls, and of how many; 0 if a call to it is not answered.
+
+        Raises:
+            ProxyProblem: if Envoy cannot be asked.
+        """
+        hosts = (await self._admin.hosts()).get(color)
+        if hosts is None:
+            return 0, 0
+        _, code = await self._served(color)
+        return 0 if code else hosts.healthy, hosts.total
+
+    def _must_live(self, color: Color, deaths: Deaths) -> None:
+        """Raises if what is waited for dies again and again: more of the same would not help."""
+        if often := deaths.too_often(_ENVOY):
+            raise ProxyProblem(f"Envoy {often}; see {self._layout.log(_ENVOY)}")
+        for name in deaths.names:
+            if name.startswith(f"{color}-") and (often := deaths.too_often(name)):
+                raise ServerProblem(f"{name} {often}; see {self._layout.log(name)}")
+
+    async def _missing(self, color: Color, wanted: Revised) -> str:
         """What it lacks, in words; nothing if it is ready."""
         try:
             hosts = (await self._admin.hosts()).get(color)
@@ -71,26 +104,45 @@ class Readiness:
             return str(problem)
         if hosts is None or not hosts.total:
             return "Envoy knows no server of it"
+        down = _down([f"{color}-{index}" for index in range(hosts.total)], read_observed(self._layout))
         if hosts.healthy < hosts.total:
-            return f"Envoy holds {hosts.healthy} of {hosts.total} servers for healthy"
+            return "; ".join([f"Envoy holds {hosts.healthy} of {hosts.total} servers for healthy", *down])
+        if down:  # and somebody else answers at its address
+            return "; ".join(down)
         for _ in range(hosts.total):
-            served = await self._served(color, packaged.manifest.golden_vectors[0].text)
-            if served != packaged.revision:
-                return f"it serves {served[:12] or 'nothing yet'}, not {packaged.revision[:12]}"
+            served, code = await self._served(color)
+            if code:
+                return f"a call to it ended with {code}"
+            if wanted.revision and served != wanted.revision:
+                return f"it serves {served[:12]}, not {wanted.revision[:12]}"
         return ""
 
-    async def _served(self, color: Color, text: str) -> str:
-        """The revision that answers there; nothing if none does."""
-        request = intent_service_pb2.ClassifyRequest(text=text)
+    async def _served(self, color: Color) -> tuple[str, str]:
+        """The revision that answers there, or the name of the code that a call ended with.
+
+        Raises:
+            ServerProblem: if the servers want another token: they will not change their minds.
+        """
+        request = intent_service_pb2.ClassifyRequest(text=_TEXT)
         try:
             answer = await self._intents.Classify(request, timeout=_ASK_TIMEOUT_S, metadata=((PIN_HEADER, str(color)),))
-        except grpc.aio.AioRpcError:
-            return ""
-        return answer.model.revision
-
-    def _deaths(self, color: Color) -> int:
-        seen = read_observed(self._layout)
-        return sum(each.restarts for name, each in seen.items() if name.startswith(f"{color}-"))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                raise ServerProblem(
+                    f"{color}'s servers refuse the operator's calls (UNAUTHENTICATED): servers.token_file must name a "
+                    "file with a token that is in their --token-file"
+                ) from None
+            return "", error.code().name
+        return answer.model.revision, ""
 
     def _log(self, color: Color) -> str:
         return str(self._layout.log(f"{color}-0"))
+
+
+def _down(names: Iterable[str], observed: Observed) -> list[str]:
+    """Those that are to run on this host and are not up, each with what is known of it."""
+    return [
+        f"{name} is not SERVING" + (f" ({seen.last_exit})" if seen.last_exit else "")
+        for name in names
+        if (seen := observed.get(name)) is not None and not seen.ready
+    ]
