@@ -8,6 +8,7 @@ from pathlib import Path
 
 from intently_build.adapting.checkpoint import read_json
 from intently_build.errors import BuildError
+from intently_build.quantizing.outcome import RECORD as QUANTIZED
 from intently_build.recipe import AdapterRecipe, AdaptRecipe, Recipe
 from intently_build.run_folder import TRAINING, RunFolder
 from intently_build.steps.step import RECORD, read_record
@@ -54,8 +55,6 @@ def read_origin(recipe: Recipe, run: RunFolder) -> Origin:
 
 def quantized_origin(origin: Origin, checkpoint: Path) -> Origin:
     """Returns the origin with the tools that quantized `checkpoint`, if it was. Raises BuildError."""
-    from intently_build.quantizing.outcome import RECORD as QUANTIZED
-
     if not (checkpoint / QUANTIZED).is_file():
         return origin
     tools = read_json(checkpoint / QUANTIZED, "quantize it again").get("tools") or {}

@@ -19,6 +19,7 @@ from intently_build.fitting import ValidationLogits, fit_calibration
 from intently_build.layout import prompt_layout
 from intently_build.origin import Origin
 from intently_build.prompt import PromptEncoder
+from intently_build.quantizing.manifest import stored_as
 from intently_build.recipe import Recipe
 from intently_build.reference import load_classifier, text_logits
 from intently_build.rows import Label, Labels
@@ -68,7 +69,7 @@ def package_step(contents: Contents, output: Path, record: Path) -> Step:
         return _write_bundle(contents, partial, journal)
 
     inputs = {"checkpoint": contents.checkpoint, **contents.files, **notices}
-    return Step("package", output, inputs, settings, make, record=record, changing=(MANIFEST, SEAL))
+    return Step(record.name, output, inputs, settings, make, record=record, changing=(MANIFEST, SEAL))
 
 
 def notice_files(recipe: Recipe, folder: Path) -> list[Path]:
@@ -115,11 +116,7 @@ def _copy_notices(contents: Contents, folder: Path) -> None:
 def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folder: Path) -> None:
     """Fills in calibration and golden vectors, by the checkpoint as it is stored in `folder`."""
     recipe, data = contents.recipe, contents.data
-    try:
-        classifier = load_classifier(folder)
-    except ImportError as error:
-        why = " ".join(str(error).split())
-        raise BuildError(f"{contents.checkpoint}: transformers cannot compute with this format here: {why}") from error
+    classifier = load_classifier(folder)
     encoder = PromptEncoder(folder / "tokenizer.json", prompt_layout(recipe.prompt))
     validation = data.validation
     logits = ValidationLogits(
@@ -138,8 +135,6 @@ def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folde
 
 
 def _manifest(contents: Contents) -> bundle_pb2.BundleManifest:
-    from intently_build.quantizing.manifest import stored_as
-
     recipe = contents.recipe
     kind = bundle_pb2.HEAD_KIND_CODE_TOKENS if contents.code_ids else bundle_pb2.HEAD_KIND_TRAINED
     return bundle_pb2.BundleManifest(

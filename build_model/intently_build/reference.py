@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import Qwen2ForSequenceClassification, logging
+from transformers import Qwen2Config, Qwen2ForSequenceClassification, logging
 
+from intently_build.dequantizing import dequantize, is_quantized
 from intently_build.objective import last_states, tail_states
 from intently_build.prompt import PromptEncoder
 
@@ -15,8 +16,14 @@ BATCH = 64
 
 
 def load_classifier(folder: Path) -> Qwen2ForSequenceClassification:
-    """Returns the bundle's checkpoint in float32, on the CPU, ready to answer."""
+    """Returns the bundle's checkpoint in float32, on the CPU, ready to answer; quantized weights are spelled out."""
     logging.disable_progress_bar()
+    if is_quantized(folder):
+        config = Qwen2Config.from_pretrained(folder)
+        del config.quantization_config
+        classifier = Qwen2ForSequenceClassification(config).float()
+        classifier.load_state_dict(dequantize(folder))
+        return classifier.eval()
     return Qwen2ForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
 
 

@@ -59,6 +59,7 @@ def _run(parsed: argparse.Namespace) -> None:
     from intently_build.layout import prompt_layout
     from intently_build.quantizing.quantize import Request, quantize
     from intently_build.recipe import load_recipe
+    from intently_build.rows import split_files
 
     if parsed.samples < 1:
         raise BuildError(f"--samples {parsed.samples}: must be at least 1")
@@ -66,9 +67,8 @@ def _run(parsed: argparse.Namespace) -> None:
     if parsed.recipe:
         recipe, _ = load_recipe(parsed.recipe)
         layout = prompt_layout(recipe.prompt)
-        folder = parsed.recipe.parent / recipe.data.folder
-        outside = recipe.data.out_of_scope
-        tests += [folder / name for name in (recipe.data.test, *((outside.test,) if outside else ()))]
+        if recipe.data.test:
+            tests += split_files(parsed.recipe.parent / recipe.data.folder, recipe.data, "test")
     elif (parsed.checkpoint / MANIFEST).exists():
         layout = manifest_layout(read_manifest(parsed.checkpoint).prompt)
     request = Request(

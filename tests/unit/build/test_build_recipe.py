@@ -1,13 +1,15 @@
 """Recipes: what is wrong is named, and what the training depends on has a fingerprint."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from intently_build.bundle import read_manifest
 from intently_build.errors import BuildError
-from intently_build.recipe import load_recipe, parse_recipe
+from intently_build.quantizing.formats import FORMATS
+from intently_build.recipe import AdapterRecipe, AdaptRecipe, Quantize, ScratchRecipe, load_recipe, parse_recipe
 
 RECIPES = Path(__file__).parents[3] / "build_model" / "recipes"
 
@@ -83,8 +85,84 @@ def test_the_recipes_of_the_repository_are_valid(name: str) -> None:
 
 
 def test_the_fingerprint_changes_with_the_training_and_not_with_the_calibration(content: dict[str, Any]) -> None:
-    first = parse_recipe(yaml.safe_dump(content), "a").training_fingerprint()
-    same = parse_recipe(changed(content, "calibration.ambiguity_margin", 0.3), "a").training_fingerprint()
-    other = parse_recipe(changed(content, "training.seed", 99), "a").training_fingerprint()
-    assert first == same
-    assert first != other
+    def fingerprint(text: str) -> str:
+        recipe = parse_recipe(text, "a")
+        assert isinstance(recipe, ScratchRecipe)
+        return recipe.training_fingerprint()
+
+    first = fingerprint(yaml.safe_dump(content))
+    assert first == fingerprint(changed(content, "calibration.ambiguity_margin", 0.3))
+    assert first == fingerprint(changed(content, "data.repeated_test_rows", 0.5))
+    assert first != fingerprint(changed(content, "training.seed", 99))
+
+
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [
+        ("mini-clinc150", "c245e69efed0f5c96617cb5f0493e658bb2a85e13a92ece4df2c4dfb0ab15fb2"),
+        ("mini-massive-zh", "98ed062ce29f4bfedebc157d92ecaee88ac9651052457b891119f1b49761a323"),
+    ],
+)
+def test_a_bundles_recipe_is_read_as_it_was_when_it_was_trained(name: str, fingerprint: str) -> None:
+    manifest = read_manifest(RECIPES.parent / "bundles" / name)
+    recipe = parse_recipe(manifest.origin.recipe, name)
+    assert isinstance(recipe, ScratchRecipe)
+    assert recipe.training_fingerprint() == fingerprint
+
+
+def without(content: dict[str, Any], *sections: str) -> dict[str, Any]:
+    return {key: section for key, section in content.items() if key not in sections}
+
+
+def test_a_recipe_says_how_its_model_comes_to_be(content: dict[str, Any]) -> None:
+    adapted = without(content, "tokenizer", "model") | {"adapt": {"base": "../base", "lora": {"r": 8}}}
+    given = without(content, "tokenizer", "model", "training") | {"adapter": {"base": "../base", "folder": "../lora"}}
+    assert isinstance(parse_recipe(yaml.safe_dump(content), "a"), ScratchRecipe)
+    assert isinstance(parse_recipe(yaml.safe_dump(given), "a"), AdapterRecipe)
+    recipe = parse_recipe(yaml.safe_dump(adapted), "a")
+    assert isinstance(recipe, AdaptRecipe)
+    assert recipe.adapt.lora.alpha == 32
+    adapted["adapt"]["lora"]["r"] = 4
+    other = parse_recipe(yaml.safe_dump(adapted), "a")
+    assert isinstance(other, AdaptRecipe)
+    assert other.training_fingerprint() != recipe.training_fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"adapt": {"base": "b"}}, "model: Extra inputs are not permitted; tokenizer: Extra inputs are not permitted"),
+        ({"adapter": {"base": "b", "folder": "a"}}, "training: Extra inputs are not permitted"),
+        ({"quantize": {"to": "int3"}}, "quantize.to: Input should be 'gptq-int4'"),
+        ({"quantize": {"to": "int8", "bits": 8}}, "quantize.bits: Extra inputs are not permitted"),
+        (
+            {"evaluate": {"gate": {"accuracy": -1}}},
+            "evaluate.gate.accuracy: Input should be greater than or equal to 0",
+        ),
+    ],
+)
+def test_sections_that_do_not_belong_are_refused(content: dict[str, Any], more: dict[str, Any], says: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        parse_recipe(yaml.safe_dump(content | more), "my.yaml")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("adapt", "says"),
+    [
+        ({"lora": {}}, "adapt.base: Field required"),
+        ({"base": "b", "lora": {"r": 0}}, "adapt.lora.r: Input should be greater than 0"),
+        ({"base": "b", "lora": {"target_modules": []}}, "adapt.lora.target_modules: Tuple should have at least 1 item"),
+        ({"base": "b", "lora": {"dropot": 0.1}}, "adapt.lora.dropot: Extra inputs are not permitted"),
+        ({"base": "b", "head": "trained"}, "training.utterance_loss: a trained head has no language-model head"),
+        ({"base": "b", "head": "trained", "new_tokens": ["<|x|>"]}, "new_tokens: they are learnt with the code tokens"),
+    ],
+)
+def test_what_is_wrong_in_an_adaptation_is_named(content: dict[str, Any], adapt: dict[str, Any], says: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        parse_recipe(yaml.safe_dump(without(content, "tokenizer", "model") | {"adapt": adapt}), "my.yaml")
+    assert says in str(caught.value)
+
+
+def test_a_recipe_can_quantize_to_every_format_there_is() -> None:
+    assert set(get_args(Quantize.model_fields["to"].annotation)) == set(FORMATS)
