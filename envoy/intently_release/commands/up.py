@@ -29,6 +29,8 @@ async def up(desk: Desk, options: argparse.Namespace) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with supervising(desk.layout):
+        if options.config is None and desk.layout.config.exists():
+            logger.info("going by %s, as the last one did; name another by --config FILE", desk.layout.config)
         adopted = set(left_running(desk.layout))
         start = what_to_start(desk, options.bundle, adopts=bool(adopted))
         must_be_free(_to_listen_on(desk.config, start.state, adopted))

@@ -14,7 +14,7 @@ from intently_release.errors import ProxyProblem, ServerProblem
 from intently_release.layout import Layout
 from intently_release.proxy.admin import EnvoyAdmin
 from intently_release.release.deaths import Deaths
-from intently_release.state import Observed, read_observed, supervisor_of
+from intently_release.state import read_observed, supervisor_of
 from intently_release.xds.names import PIN_HEADER
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Readiness:
             return str(problem)
         if hosts is None or not hosts.total:
             return "Envoy knows no server of it"
-        down = _down([f"{color}-{index}" for index in range(hosts.total)], read_observed(self._layout))
+        down = self._down([f"{color}-{index}" for index in range(hosts.total)])
         if hosts.healthy < hosts.total:
             return "; ".join([f"Envoy holds {hosts.healthy} of {hosts.total} servers for healthy", *down])
         if down:  # and somebody else answers at its address
@@ -135,14 +135,16 @@ class Readiness:
             return "", error.code().name
         return answer.model.revision, ""
 
+    def _down(self, names: Iterable[str]) -> list[str]:
+        """Those that are to run on this host and are not up, as far as somebody watches them."""
+        if supervisor_of(self._layout) is None:
+            return []
+        observed = read_observed(self._layout)
+        return [
+            f"{name} is not SERVING" + (f" ({seen.last_exit})" if seen.last_exit else "")
+            for name in names
+            if (seen := observed.get(name)) is not None and not seen.ready
+        ]
+
     def _log(self, color: Color) -> str:
         return str(self._layout.log(f"{color}-0"))
-
-
-def _down(names: Iterable[str], observed: Observed) -> list[str]:
-    """Those that are to run on this host and are not up, each with what is known of it."""
-    return [
-        f"{name} is not SERVING" + (f" ({seen.last_exit})" if seen.last_exit else "")
-        for name in names
-        if (seen := observed.get(name)) is not None and not seen.ready
-    ]
