@@ -121,7 +121,7 @@ def _lies_there(request: Request, identity: Identity, console: Console) -> bool:
     if not request.output.exists() or request.replace:
         return False
     if made_from(request.output) == identity:
-        console.print(f"{request.output}: lies there already, made from the same", highlight=False)
+        console.print(f"{request.output}: lies there already, made from the same", highlight=False, soft_wrap=True)
         return True
     raise BuildError(f"{request.output}: exists; give --replace to write it anew")
 
