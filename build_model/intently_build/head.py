@@ -11,7 +11,7 @@ TOLERANCE = 1e-6  # of a probability, in float32
 
 
 def cut_head(causal: Qwen2ForCausalLM, code_ids: Sequence[int], names: Sequence[str]) -> Qwen2ForSequenceClassification:
-    """Returns a classifier whose logits are the causal model's logits of the code tokens.
+    """Returns a classifier whose logits are the causal model's logits of the code tokens; the decoder is the same one.
 
     Args:
       causal: the causal model.
@@ -25,9 +25,10 @@ def cut_head(causal: Qwen2ForCausalLM, code_ids: Sequence[int], names: Sequence[
     }
     for key in ("architectures", "transformers_version"):
         settings.pop(key, None)
-    classifier = Qwen2ForSequenceClassification(Qwen2Config(**settings)).to(causal.dtype)
-    classifier.model.load_state_dict(causal.model.state_dict())
-    classifier.score.weight.data.copy_(causal.lm_head.weight[list(code_ids)])
+    with torch.device("meta"):  # neither memory nor time for weights that are replaced at once
+        classifier = Qwen2ForSequenceClassification(Qwen2Config(**settings)).to(causal.dtype)
+    classifier.model = causal.model
+    classifier.score.weight = torch.nn.Parameter(causal.lm_head.weight.detach()[list(code_ids)].clone())
     return classifier.eval()
 
 
@@ -44,7 +45,7 @@ def prove_head(
     worst = 0.0
     with torch.inference_mode():
         for prompt in prompts:
-            ids = torch.tensor([list(prompt)])
+            ids = torch.tensor([list(prompt)], device=causal.device)
             masked = causal(input_ids=ids).logits[0, -1, list(code_ids)].softmax(-1)
             cut = classifier(input_ids=ids).logits[0].softmax(-1)
             worst = max(worst, (masked - cut).abs().max().item())

@@ -10,6 +10,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 
+from intently_build.adapting.comparison import proving_device
 from intently_build.adapting.probes import Probes
 from intently_build.errors import BuildError
 from intently_build.head import cut_head, prove_head
@@ -81,7 +82,8 @@ def _cut(model: Path, folder: Path, names: Sequence[str], ids: list[int], probes
         raise BuildError(f"{model}: the code tokens go up to {max(ids)}, and the model has rows for {rows} tokens")
     _save(cut_head(causal, ids, names), model, folder)
     prompts = probes.ids(folder / TOKENIZER_FILES[0], rows)
-    worst = prove_head(causal.float().eval(), load_classifier(folder), ids, prompts)
+    device = proving_device()
+    worst = prove_head(causal.float().eval().to(device), load_classifier(folder).to(device), ids, prompts)
     return {"prompts": len(prompts), "largest_probability_difference": worst}
 
 

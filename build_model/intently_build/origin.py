@@ -36,18 +36,24 @@ class Origin:
     tools: dict[str, str]
 
 
-def read_origin(recipe: Recipe, run: RunFolder) -> Origin:
-    """Returns the origin of the model that lies in `run`, complete. Raises BuildError."""
+def read_origin(recipe: Recipe, run: RunFolder, given: Path | None) -> Origin:
+    """Returns the origin of the model that lies in `run`, complete.
+
+    Args:
+      recipe: what made it.
+      run: where it lies.
+      given: the folder of weights that were not made by the recipe, if it names some.
+
+    Raises BuildError.
+    """
     if isinstance(recipe, AdaptRecipe):
         made = read_json(run.adapter / TRAINING, "run it again")
-        lora = recipe.adapt.lora
-        adapter = f"LoRA of rank {lora.r}, trained by this recipe"
+        adapter = f"LoRA of rank {recipe.adapt.lora.r}, trained by this recipe"
         created = _created(made.get("finished"), run.adapter.glob(WEIGHTS))
-        return Origin(created, recipe.adapt.base, adapter, _merged_parameters(run), _tools(run) | dict(made["tools"]))
+        return _merged_origin(run, created, recipe.adapt.base, adapter, dict(made["tools"]))
     if isinstance(recipe, AdapterRecipe):
-        adapter = recipe.adapter.folder
-        created = _created(None, run.merged.glob(WEIGHTS))
-        return Origin(created, recipe.adapter.base, adapter, _merged_parameters(run), _tools(run))
+        created = _created(None, (given or run.merged).glob(WEIGHTS))
+        return _merged_origin(run, created, recipe.adapter.base, recipe.adapter.folder, {})
     made = read_json(run.model / TRAINING, "train it again")
     created = _created(made.get("finished"), run.model.glob(WEIGHTS))
     return Origin(created, "", "", int(made["parameters"]), dict(made["tools"]))
@@ -73,13 +79,15 @@ def _created(finished: object, weights: Iterable[Path]) -> int:
     return int(max(path.stat().st_mtime for path in weights))
 
 
-def _tools(run: RunFolder) -> dict[str, str]:
-    record = read_record(run.merged / RECORD)
-    return dict(record.tools) if record else {}
-
-
-def _merged_parameters(run: RunFolder) -> int:
+def _merged_origin(run: RunFolder, created: int, base: str, adapter: str, tools: dict[str, str]) -> Origin:
     record = read_record(run.merged / RECORD)
     if record is None:
         raise BuildError(f"{run.merged}: no record of the merging there; run it again")
-    return int(record.proof["parameters"])
+    proof = record.proof
+    return Origin(
+        created,
+        f"{base} (SHA-256 of the weights: {proof['base_sha256']})",
+        f"{adapter} (SHA-256: {proof['adapter_sha256']})",
+        int(proof["parameters"]),
+        record.tools | tools,
+    )

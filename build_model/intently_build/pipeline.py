@@ -117,7 +117,7 @@ class Build:
             self.files,
             stored,
             tuple(record.proof["code_token_ids"]),
-            quantized_origin(read_origin(self.recipe, self.run), stored),
+            quantized_origin(read_origin(self.recipe, self.run, self._given), stored),
         )
         return package_step(contents, output, self.run.path / records)
 
@@ -142,6 +142,11 @@ class Build:
     @property
     def _runs(self) -> Path:
         return self.run.path.absolute().parent
+
+    @property
+    def _given(self) -> Path | None:
+        """The folder of weights that others made, if the recipe names some."""
+        return self._given_adapter(self.recipe) if isinstance(self.recipe, AdapterRecipe) else None
 
     def _given_adapter(self, recipe: AdapterRecipe) -> Path:
         return self.path.parent / recipe.adapter.folder

@@ -1,5 +1,6 @@
 """`intently-build run`: every step of a recipe, stopped in each of them, gone on with, and the same in the end."""
 
+import os
 import re
 import shutil
 import signal
@@ -69,7 +70,7 @@ def test_a_run_that_was_killed_in_every_step_ends_with_a_bundle(run: Path) -> No
     manifest = read_manifest(run / "bundle")
     assert manifest.revision == compute_revision(manifest)
     assert manifest.head.kind == bundle_pb2.HEAD_KIND_CODE_TOKENS
-    assert manifest.origin.base_model == "../base"
+    assert manifest.origin.base_model.startswith("../base (SHA-256 of the weights: ")
     assert manifest.origin.parameters > 50_000
     assert len(manifest.golden_vectors) == 2
     assert not [path for path in run.iterdir() if path.name.endswith((".partial", ".old"))]
@@ -158,11 +159,23 @@ def test_an_adapter_from_elsewhere_becomes_a_bundle_and_is_evaluated(builder: Bu
     manifest = read_manifest(run / "bundle")
     assert manifest.head.kind == bundle_pb2.HEAD_KIND_TRAINED
     assert not manifest.head.code_token_ids
-    assert manifest.origin.adapter == "../adapter"
+    assert manifest.origin.adapter.startswith("../adapter (SHA-256: ")
     assert [(found.split, found.in_scope_rows) for found in manifest.evaluations] == [("test", 18)]
     assert (run / "evaluation" / "report.html").is_file()
     again = builder.run(arguments(elsewhere, run))
     assert again.output.count("done before") == 3  # the evaluation in the manifest does not make it another bundle
+
+
+def test_two_runs_of_an_adapter_from_elsewhere_give_the_same_bytes(
+    builder: Builder, elsewhere: Path, tmp_path: Path
+) -> None:
+    os.utime(tmp_path / "adapter" / "adapter_model.safetensors", (1_700_000_000, 1_700_000_000))
+    runs = [tmp_path / "one", tmp_path / "two"]
+    for run in runs:
+        assert builder.run(arguments(elsewhere, run)).code == 0
+    for name in ("merged", "head", "bundle"):
+        assert files(runs[0] / name) == files(runs[1] / name)
+    assert read_manifest(runs[0] / "bundle").create_time.seconds == 1_700_000_000
 
 
 def test_another_calibration_packages_again_and_no_more(builder: Builder, elsewhere: Path) -> None:

@@ -42,6 +42,11 @@ class Agreement:
         }
 
 
+def proving_device() -> torch.device:
+    """Returns where to compute what is compared: on a GPU if there is one, since in float32 a large model is slow."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def last_logits(model: torch.nn.Module, prompts: Sequence[Sequence[int]]) -> Floats:
     """Returns (prompts, logits): the logits after the last token of each prompt, by a plain forward pass."""
     device = next(model.parameters()).device

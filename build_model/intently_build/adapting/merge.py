@@ -9,9 +9,9 @@ import torch
 import transformers
 from safetensors import safe_open
 
-from intently_build.adapting.adapter import PREFIX, AdapterFiles, read_adapter
+from intently_build.adapting.adapter import PREFIX, WEIGHTS, AdapterFiles, read_adapter
 from intently_build.adapting.checkpoint import TOKENIZER, TOKENIZER_FILES, Checkpoint, read_checkpoint, weight_files
-from intently_build.adapting.comparison import compare, last_logits
+from intently_build.adapting.comparison import compare, last_logits, proving_device
 from intently_build.adapting.matching import check_match
 from intently_build.adapting.probes import Probes
 from intently_build.errors import BuildError
@@ -45,15 +45,22 @@ def merge(base: Path, adapter: Path, folder: Path, probes: Probes, digests: Dige
     matched = check_match(files, checkpoint, digests)
     journal.say(f"  {matched['modules']} adapted modules; base {matched['base_digest']}")
     prompts = probes.ids(base / TOKENIZER, checkpoint.embedding_rows)
-    wanted = last_logits(_adapted(files, checkpoint, torch.float32), prompts)
+    wanted = last_logits(_adapted(files, checkpoint, torch.float32).to(proving_device()), prompts)
     _release()
     parameters = _write_merged(files, checkpoint, folder)
     _release()
     _copy_tokenizer(base, folder)
     _check_tensors(files, checkpoint, folder)
-    agreement = compare(wanted, last_logits(_plain(files, folder, torch.float32), prompts))
+    agreement = compare(wanted, last_logits(_plain(files, folder, torch.float32).to(proving_device()), prompts))
     _release()
-    return {"matched": matched, "agreement": agreement.to_json(), "finite": True, "parameters": parameters}
+    return {
+        "matched": matched,
+        "agreement": agreement.to_json(),
+        "finite": True,
+        "parameters": parameters,
+        "base_sha256": checkpoint.weights_digest(digests),
+        "adapter_sha256": digests.file(adapter / WEIGHTS),
+    }
 
 
 def _plain(files: AdapterFiles, folder: Path, dtype: torch.dtype) -> Any:
@@ -118,3 +125,5 @@ def _check_tensors(files: AdapterFiles, base: Checkpoint, folder: Path) -> None:
 def _release() -> None:
     """Gives a large model's memory back before the next is loaded."""
     gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

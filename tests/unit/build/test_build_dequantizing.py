@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from compressed_tensors.compressors import pack_to_int32
+from compressed_tensors.compressors import pack_to_int32  # type: ignore[import-untyped]
 from safetensors.torch import save_file
 
 from intently_build.dequantizing import dequantize, is_quantized
