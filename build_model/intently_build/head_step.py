@@ -14,7 +14,7 @@ from intently_build.adapting.comparison import proving_device
 from intently_build.adapting.probes import Probes
 from intently_build.errors import BuildError
 from intently_build.head import cut_head, prove_head
-from intently_build.recipe import AdapterRecipe, AdaptRecipe, Recipe
+from intently_build.recipe import AdapterRecipe, AdaptRecipe, PublishedRecipe, Recipe
 from intently_build.reference import load_classifier
 from intently_build.steps.journal import Journal
 from intently_build.steps.step import Proof, Step
@@ -55,9 +55,13 @@ def code_tokens(recipe: Recipe, rows: int) -> tuple[str, ...]:
         return ()
     if isinstance(recipe, AdapterRecipe) and recipe.adapter.head == "trained":
         return ()
-    named = recipe.adapter.code_tokens if isinstance(recipe, AdapterRecipe) else ()
+    named: tuple[str, ...] = ()
+    if isinstance(recipe, AdapterRecipe):
+        named = recipe.adapter.code_tokens
+    if isinstance(recipe, PublishedRecipe):
+        named = recipe.published.code_tokens
     if named and len(named) != rows:
-        raise BuildError(f"adapter.code_tokens: {len(named)} tokens for {rows} labels, out of scope counted")
+        raise BuildError(f"code_tokens: {len(named)} tokens for {rows} labels, out of scope counted")
     return named or tuple(code_token(row) for row in range(rows))
 
 
@@ -71,7 +75,7 @@ def code_ids(tokenizer: Path, codes: Sequence[str]) -> list[int]:
             raise BuildError(f"{tokenizer}: has no token {code!r}, which is to stand for a label")
         ids.append(int(found))
     if len(set(ids)) < len(ids):
-        raise BuildError("adapter.code_tokens: a token stands for two labels")
+        raise BuildError("code_tokens: a token stands for two labels")
     return ids
 
 
@@ -115,8 +119,13 @@ def _difference(trained: Any, stored: Any, prompt: list[int]) -> float:
 
 def _save(classifier: Any, model: Path, folder: Path) -> None:
     classifier.save_pretrained(folder)
+    copy_tokenizer(model, folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)
+
+
+def copy_tokenizer(model: Path, folder: Path) -> None:
+    """Copies what the server reads of the tokenizer, byte by byte."""
     for name in TOKENIZER_FILES:
         if (model / name).is_file():
             shutil.copyfile(model / name, folder / name)
-    for path in folder.iterdir():
-        path.chmod(0o644)

@@ -9,7 +9,7 @@ from pathlib import Path
 from intently_build.adapting.checkpoint import read_json
 from intently_build.errors import BuildError
 from intently_build.quantizing.outcome import RECORD as QUANTIZED
-from intently_build.recipe import AdapterRecipe, AdaptRecipe, Recipe
+from intently_build.recipe import AdapterRecipe, AdaptRecipe, PublishedRecipe, Recipe
 from intently_build.run_folder import TRAINING, RunFolder
 from intently_build.steps.step import RECORD, read_record
 
@@ -54,9 +54,19 @@ def read_origin(recipe: Recipe, run: RunFolder, given: Path | None) -> Origin:
     if isinstance(recipe, AdapterRecipe):
         created = _created(None, (given or run.merged).glob(WEIGHTS))
         return _merged_origin(run, created, recipe.adapter.base, recipe.adapter.folder, {})
+    if isinstance(recipe, PublishedRecipe):
+        return _published_origin(recipe, run, given)
     made = read_json(run.model / TRAINING, "train it again")
     created = _created(made.get("finished"), run.model.glob(WEIGHTS))
     return Origin(created, "", "", int(made["parameters"]), dict(made["tools"]))
+
+
+def _published_origin(recipe: PublishedRecipe, run: RunFolder, given: Path | None) -> Origin:
+    record = read_record(run.head / RECORD)
+    if record is None or given is None:
+        raise BuildError(f"{run.head}: no record of the head there; run it again")
+    base = f"{recipe.published.checkpoint} (SHA-256 of its files: {record.identity['inputs']['model']})"
+    return Origin(_created(None, given.glob(WEIGHTS)), base, "", int(record.proof["parameters"]), record.tools)
 
 
 def quantized_origin(origin: Origin, checkpoint: Path) -> Origin:

@@ -1,59 +1,30 @@
 """`intently-build package`: from a classifier to a bundle that a server can load."""
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from intently.v1 import bundle_pb2
 from intently.v1.revision import compute_revision
 from intently_build.bundles.golden import golden_vector
 from intently_build.bundles.manifest import MANIFEST, list_files, write_manifest
 from intently_build.bundles.seal import SEAL
+from intently_build.describing import Contents, describe
 from intently_build.errors import BuildError
 from intently_build.fitting import ValidationLogits, fit_calibration
 from intently_build.layout import prompt_layout
-from intently_build.origin import Origin
 from intently_build.prompt import PromptEncoder
-from intently_build.quantizing.manifest import stored_as
 from intently_build.recipe import Recipe
 from intently_build.reference import load_classifier, text_logits
-from intently_build.rows import Label, Labels
 from intently_build.steps.journal import Journal
 from intently_build.steps.step import Proof, Step
-from intently_build.training_data import TrainingData
 
 NOTICES = "notices"  # folder of the bundle: licences and sources of the data
 STORED = ("config.json", "quantize_config.json", "tokenizer.json", "tokenizer_config.json")
 STORED_PATTERNS = ("*.safetensors", "*.safetensors.index.json")
-
-
-@dataclass(frozen=True)
-class Contents:
-    """All that a bundle is packaged from.
-
-    Attributes:
-      recipe, text: the recipe, and its text.
-      data: its rows.
-      folder: where the rows lie.
-      files: the rows' files.
-      checkpoint: the classifier, as it is to be stored.
-      code_ids: the code token of each row of the head; none if the head was trained.
-      origin: where the model comes from.
-    """
-
-    recipe: Recipe
-    text: str
-    data: TrainingData
-    folder: Path
-    files: Mapping[str, Path]
-    checkpoint: Path
-    code_ids: Sequence[int]
-    origin: Origin
 
 
 def package_step(contents: Contents, output: Path, record: Path) -> Step:
@@ -84,7 +55,7 @@ def notice_files(recipe: Recipe, folder: Path) -> list[Path]:
 def _write_bundle(contents: Contents, folder: Path, journal: Journal) -> Proof:
     _copy_checkpoint(contents.checkpoint, folder)
     _copy_notices(contents, folder)
-    manifest = _manifest(contents)
+    manifest = describe(contents)
     _fill_answers(manifest, contents, folder)
     manifest.files.extend(list_files(folder, NOTICES))
     manifest.revision = compute_revision(manifest)
@@ -131,66 +102,4 @@ def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folde
     temperature = manifest.calibration.temperature
     manifest.golden_vectors.extend(
         golden_vector(example, classifier, encoder, temperature, data.labels) for example in recipe.golden
-    )
-
-
-def _manifest(contents: Contents) -> bundle_pb2.BundleManifest:
-    recipe = contents.recipe
-    kind = bundle_pb2.HEAD_KIND_CODE_TOKENS if contents.code_ids else bundle_pb2.HEAD_KIND_TRAINED
-    return bundle_pb2.BundleManifest(
-        format_version=1,
-        name=recipe.name,
-        create_time=Timestamp(seconds=contents.origin.created),
-        language_codes=recipe.languages,
-        label_set=_label_set(recipe, contents.data.labels),
-        prompt=_prompt(recipe),
-        head=bundle_pb2.Head(kind=kind, code_token_ids=contents.code_ids),
-        limits=bundle_pb2.Limits(
-            max_input_tokens=recipe.limits.max_input_tokens, max_context_turns=recipe.limits.max_context_turns
-        ),
-        quantization=stored_as(contents.checkpoint),
-        origin=_origin(contents),
-    )
-
-
-def _label_set(recipe: Recipe, labels: Labels) -> bundle_pb2.LabelSet:
-    def intent(label: Label) -> bundle_pb2.Intent:
-        return bundle_pb2.Intent(name=label.name, description=label.description, domain=label.domain)
-
-    label_set = bundle_pb2.LabelSet(
-        version=recipe.label_set_version, intents=[intent(label) for label in labels.intents]
-    )
-    if labels.out_of_scope:
-        label_set.out_of_scope.CopyFrom(intent(labels.out_of_scope))
-    return label_set
-
-
-def _prompt(recipe: Recipe) -> bundle_pb2.Prompt:
-    prompt = recipe.prompt
-    return bundle_pb2.Prompt(
-        prefix=prompt.prefix,
-        utterance_open=prompt.utterance_open,
-        suffix=prompt.suffix,
-        turns=bundle_pb2.TurnLayout(**prompt.turns.model_dump()),
-    )
-
-
-def _origin(contents: Contents) -> bundle_pb2.Origin:
-    recipe, origin = contents.recipe, contents.origin
-    return bundle_pb2.Origin(
-        base_model=origin.base_model,
-        adapter=origin.adapter,
-        recipe=contents.text,
-        recipe_sha256=sha256(contents.text.encode()).hexdigest(),
-        data=[
-            bundle_pb2.DataSource(
-                name=f"{recipe.data.name}/{name}",
-                license=recipe.data.license,
-                sha256=digest,
-                attribution=recipe.data.attribution,
-            )
-            for name, digest in contents.data.train.files
-        ],
-        tools=origin.tools,
-        parameters=origin.parameters,
     )

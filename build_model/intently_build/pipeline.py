@@ -12,13 +12,15 @@ from intently_build.adapting.matching import check_match
 from intently_build.adapting.merge import merge_step
 from intently_build.adapting.probes import Probes, spread
 from intently_build.adapting.tokens import extend_step, missing_tokens
+from intently_build.describing import Contents
 from intently_build.errors import BuildError
 from intently_build.head_step import code_tokens, head_step
 from intently_build.layout import prompt_layout
 from intently_build.origin import quantized_origin, read_origin
-from intently_build.package import Contents, notice_files, package_step
+from intently_build.package import notice_files, package_step
+from intently_build.published import published_head_step, read_published
 from intently_build.quantize_step import quantize_step
-from intently_build.recipe import AdapterRecipe, AdaptRecipe, Recipe, ScratchRecipe, load_recipe
+from intently_build.recipe import AdapterRecipe, AdaptRecipe, PublishedRecipe, Recipe, ScratchRecipe, load_recipe
 from intently_build.run_folder import RunFolder, run_identity
 from intently_build.steps.digests import Digests
 from intently_build.steps.step import RECORD, Step, read_record
@@ -57,6 +59,8 @@ class Build:
     @property
     def model(self) -> Path:
         """The model that the head is made of: causal, or a classifier with a trained head."""
+        if isinstance(self.recipe, PublishedRecipe):
+            return self.path.parent / self.recipe.published.checkpoint
         return self.run.model if isinstance(self.recipe, ScratchRecipe) else self.run.merged
 
     @property
@@ -89,13 +93,14 @@ class Build:
             return self._adapting(recipe, device)
         if isinstance(recipe, AdapterRecipe):
             return [self._merging(find_base(self.path, recipe.adapter.base, self._runs), self._given_adapter(recipe))]
-        raise BuildError(f"{self.path}: says of no model how it comes to be")
+        return []  # published: it is there
 
     def classifier_steps(self) -> list[Callable[[], Step]]:
         """Returns the steps from `model` to `classifier`."""
         names = self.data.labels.names
         codes = code_tokens(self.recipe, len(names))
-        steps: list[Callable[[], Step]] = [lambda: head_step(self.model, self.run.head, names, codes, self.probes)]
+        make = published_head_step if isinstance(self.recipe, PublishedRecipe) else head_step
+        steps: list[Callable[[], Step]] = [lambda: make(self.model, self.run.head, names, codes, self.probes)]
         if self.recipe.quantize:
             steps.append(lambda: quantize_step(self.path, self.recipe, self.run.head, self.run.quantized))
         return steps
@@ -130,6 +135,10 @@ class Build:
             check_lora(self.recipe.adapt.lora, base)
         if isinstance(self.recipe, AdapterRecipe):
             self._check_adapter(self.recipe)
+        if isinstance(self.recipe, PublishedRecipe):
+            quantized = "quantization_config" in read_published(self.model)
+            if quantized and self.recipe.quantize:
+                raise BuildError(f"{self.path}: quantize: {self.model} is quantized already; leave the section out")
 
     def _check_adapter(self, recipe: AdapterRecipe) -> None:
         base = read_checkpoint(find_base(self.path, recipe.adapter.base, self._runs))
@@ -146,6 +155,8 @@ class Build:
     @property
     def _given(self) -> Path | None:
         """The folder of weights that others made, if the recipe names some."""
+        if isinstance(self.recipe, PublishedRecipe):
+            return self.model
         return self._given_adapter(self.recipe) if isinstance(self.recipe, AdapterRecipe) else None
 
     def _given_adapter(self, recipe: AdapterRecipe) -> Path:

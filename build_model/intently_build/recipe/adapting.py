@@ -1,4 +1,4 @@
-"""The sections on adapters: LoRA trained here, or an adapter that was trained elsewhere."""
+"""The sections on models of others: a base to adapt, an adapter trained elsewhere, a checkpoint taken as it is."""
 
 from typing import Annotated, Literal, Self
 
@@ -48,3 +48,14 @@ class Adapter(Section):
     folder: NonEmpty
     head: Head = "code-tokens"
     code_tokens: tuple[NonEmpty, ...] = ()  # the token of each label, out of scope last; if not <|code_000|> and so on
+
+
+class Published(Section):
+    """A causal checkpoint that is taken as it was published, quantized or not: the prompt alone says what is wanted.
+
+    `checkpoint` is relative to the recipe. `code_tokens` are tokens that it has, such as letters which the prompt gives
+    to the labels: one for each label, out of scope last.
+    """
+
+    checkpoint: NonEmpty
+    code_tokens: Annotated[tuple[NonEmpty, ...], Field(min_length=2)]

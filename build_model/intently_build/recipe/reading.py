@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from intently_build.errors import BuildError
-from intently_build.recipe.recipe import AdapterRecipe, AdaptRecipe, Recipe, ScratchRecipe
+from intently_build.recipe.recipe import AdapterRecipe, AdaptRecipe, PublishedRecipe, Recipe, ScratchRecipe
 
 
 def parse_recipe(text: str, source: str) -> Recipe:
@@ -37,9 +37,8 @@ def load_recipe(path: Path) -> tuple[Recipe, str]:
 def _kind(content: object) -> type[Recipe]:
     """Returns what the recipe's own sections say it is; from scratch if they say nothing else."""
     sections: Mapping[object, object] = content if isinstance(content, Mapping) else {}
-    if "adapt" in sections:
-        return AdaptRecipe
-    return AdapterRecipe if "adapter" in sections else ScratchRecipe
+    kinds: dict[str, type[Recipe]] = {"adapt": AdaptRecipe, "adapter": AdapterRecipe, "published": PublishedRecipe}
+    return next((kind for name, kind in kinds.items() if name in sections), ScratchRecipe)
 
 
 def _problems(error: ValidationError) -> list[str]:

@@ -1,11 +1,11 @@
-"""A recipe: what every one has, and the three ways in which the model comes to be."""
+"""A recipe: what every one has, and the four ways in which the model comes to be."""
 
 import hashlib
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from intently_build.recipe.adapting import Adapt, Adapter
+from intently_build.recipe.adapting import Adapt, Adapter, Published
 from intently_build.recipe.data import Data
 from intently_build.recipe.finishing import Calibration, Evaluate, Quantize
 from intently_build.recipe.prompt import Example, Limits, PromptText
@@ -72,3 +72,9 @@ class AdapterRecipe(Recipe):
     """A base and an adapter that was trained elsewhere."""
 
     adapter: Adapter
+
+
+class PublishedRecipe(Recipe):
+    """A checkpoint of others that answers without being trained."""
+
+    published: Published
