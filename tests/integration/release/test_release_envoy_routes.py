@@ -214,7 +214,7 @@ async def test_1500_calls_at_once_overflow_nothing(colors: TwoColors) -> None:
     # A server may be full and say so, or be slower than a try may take: that is no overflow of Envoy's.
     assert not [text for text in details if "overflow" in (text or "")]
     assert details[""] > 0
-    assert sum(colors.envoy.stats("cluster.*overflow").values()) == 0
+    assert sum(colors.envoy.stats("cluster.*upstream_rq.*overflow").values()) == 0
 
 
 async def test_a_color_that_dies_costs_no_call_but_those_pinned_to_it() -> None:
