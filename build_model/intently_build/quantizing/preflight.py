@@ -63,5 +63,5 @@ def check_disk(checkpoint: Checkpoint, form: Format, group_size: int, output: Pa
     there = next(folder for folder in output.absolute().parents if folder.exists())
     free = shutil.disk_usage(there).free
     if free < needed:
-        raise BuildError(f"{output}: needs {needed / 1e9:.2f} GB on that disk, {free / 1e9:.2f} GB are free")
+        raise BuildError(f"{output}: needs {needed / 1e6:,.0f} MB on that disk, {free / 1e6:,.0f} MB are free")
     return needed

@@ -1,6 +1,7 @@
 """Runs a tool in its own process, says how far it is, and ends it whatever happens here."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ PACKAGES = Path(__file__).resolve().parents[2]  # where intently_build is import
 STOP_SECONDS = 10.0
 SHOWN = 100  # characters of the tool's last line
 TAIL_BYTES = 4096
+LEAST_BYTES = 1 << 20
 DISK_FULL = "No space left on device"
 
 
@@ -40,7 +42,7 @@ def run_tool(python: Path, job: Job, log: Path, console: Console) -> None:
         _stop(process)
     if process.returncode:
         said = log.read_text(errors="replace")
-        if DISK_FULL in said:
+        if DISK_FULL in said or shutil.disk_usage(job.scratch).free < LEAST_BYTES:  # then the log is cut short too
             raise BuildError(f"{job.output.parent.parent}: the disk is full; nothing was written")
         raise BuildError(
             f"{job.form}: the tool ended with exit code {process.returncode}: {last_line(log)} (see {log})"
