@@ -1,4 +1,4 @@
-"""A causal checkpoint of others becomes a bundle as it is, quantized or not: labels are tokens that the prompt names."""
+"""A causal checkpoint of others becomes a bundle as it is, quantized or not; labels are tokens of the prompt."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def shard(base: Path) -> None:
     model = Qwen2ForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
     (base / "model.safetensors").unlink()
     model.save_pretrained(base, max_shard_size="60KB")
-    assert len(list(base.glob("*.safetensors"))) > 2
+    assert len(list(base.glob("*.safetensors"))) > 1
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -79,9 +79,9 @@ def test_the_classifier_answers_with_the_heads_rows(tmp_path: Path, tied: bool, 
         wanted = causal(input_ids=ids).logits[0, -1, list(manifest.head.code_token_ids)]
         got = load_classifier(folder / "bundle")(input_ids=ids).logits[0]
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
-    assert not [
-        name for path in (folder / "bundle").glob("*.safetensors") for name in load_file(path) if "lm_head" in name
-    ]
+    stored = {name for path in (folder / "bundle").glob("*.safetensors") for name in load_file(path)}
+    assert "score.weight" in stored
+    assert "lm_head.weight" not in stored
 
 
 def test_quantized_weights_stay_as_they_were_published(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_a_checkpoint_that_is_no_causal_model_is_refused(tmp_path: Path, capsys:
     recipe = published(tmp_path)
     assert load_recipe(recipe)[0].name == "tiny"
     assert run(recipe)[0] == 2
-    assert "a head is cut out of Qwen2ForCausalLM only" in capsys.readouterr().err
+    assert "a head can be cut out of Qwen2ForCausalLM only" in capsys.readouterr().err
