@@ -70,6 +70,13 @@ def seen(made: Stack, name: str) -> Seen:
     return read_observed(Layout(made.run_dir)).get(name, Seen())
 
 
+def kill_server(made: Stack) -> None:
+    """Kills blue's."""
+    pid = seen(made, "blue-0").pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
 def wait(process: "subprocess.Popen[str]", until: Callable[[], bool]) -> None:
     """Waits until that is so."""
     give_up = time.monotonic() + _WITHIN_S
@@ -137,7 +144,7 @@ def test_a_server_that_does_not_start_ends_none_of_those_that_do(down: Stack) ->
 
 def test_what_was_adopted_goes_on_while_the_stable_color_dies(served: Stack) -> None:
     switch = ill_at(served, address_of_blue(served))
-    os.kill(seen(served, "blue-0").pid or 0, signal.SIGKILL)
+    kill_server(served)
     envoy = seen(served, "envoy").pid
 
     process = served.start("up")
@@ -213,7 +220,7 @@ def test_an_overwritten_bundle_is_not_started_unasked_and_status_says_so(served:
     told = served.run("status").events[0]["colors"]["blue"]["bundle_problem"]
     process = served.start("up")
     wait(process, lambda: supervisor_of(Layout(served.run_dir)) is not None)
-    os.kill(seen(served, "blue-0").pid or 0, signal.SIGKILL)
+    kill_server(served)
     wait(process, lambda: seen(served, "blue-0").last_exit.startswith("not started"))
     printed = subprocess.run(
         [*COMMAND, "status", "--run-dir", str(served.run_dir)],
