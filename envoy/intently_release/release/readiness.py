@@ -14,6 +14,7 @@ from intently_release.errors import ProxyProblem, ServerProblem
 from intently_release.layout import Layout
 from intently_release.proxy.admin import EnvoyAdmin
 from intently_release.release.deaths import Deaths
+from intently_release.release.packaged import Packaged
 from intently_release.state import read_observed, supervisor_of
 from intently_release.xds.names import PIN_HEADER
 
@@ -110,20 +111,20 @@ class Readiness:
         if down:  # and somebody else answers at its address
             return "; ".join(down)
         for _ in range(hosts.total):
-            served, code = await self._served(color)
+            served, code = await self._served(color, _asked(wanted))
             if code:
                 return f"a call to it ended with {code}"
             if wanted.revision and served != wanted.revision:
                 return f"it serves {served[:12]}, not {wanted.revision[:12]}"
         return ""
 
-    async def _served(self, color: Color) -> tuple[str, str]:
+    async def _served(self, color: Color, text: str = _TEXT) -> tuple[str, str]:
         """The revision that answers there, or the name of the code that a call ended with.
 
         Raises:
             ServerProblem: if the servers want another token: they will not change their minds.
         """
-        request = intent_service_pb2.ClassifyRequest(text=_TEXT)
+        request = intent_service_pb2.ClassifyRequest(text=text)
         try:
             answer = await self._intents.Classify(request, timeout=_ASK_TIMEOUT_S, metadata=((PIN_HEADER, str(color)),))
         except grpc.aio.AioRpcError as error:
@@ -148,3 +149,8 @@ class Readiness:
 
     def _log(self, color: Color) -> str:
         return str(self._layout.log(f"{color}-0"))
+
+
+def _asked(wanted: Revised) -> str:
+    """What it is asked: of a canary, what it must know. How it does with all else is for the judgement to say."""
+    return wanted.manifest.golden_vectors[0].text if isinstance(wanted, Packaged) else _TEXT
