@@ -1,9 +1,14 @@
 """Deploys again and again under load, through real Envoy, and counts what that cost callers.
 
-    python tests/bench/release_deploys.py [--deploys 10] [--callers 12] [--streams 20] [--fast]
+    python tests/bench/release_deploys.py [--deploys 10] [--callers 12] [--streams 20] [--fast] [--old-color stop]
 
 The load is calls, batches and long-lived streams of the client library, and calls by gRPC alone, which retries nothing.
-Prints JSON; exits with 1 if a call failed, an item was lost or answered twice, or a deploy did not promote.
+Prints JSON, and a line a deploy on standard error; exits with 1 if the verdict is not good: each deploy promoted, no
+call failed, no item lost or answered twice, enough of both, and
+
+    decision to all new traffic    1 s at most: from the last step's verdict until the last call was sent that the old
+                                   color answered, and Envoy had applied the routes
+    SERVING to all new traffic     5 s at most, with --fast: from when the server said so
 """
 
 import argparse
@@ -11,6 +16,7 @@ import asyncio
 import json
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +24,15 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from intently_release.colors import Color
+from intently_release.layout import Layout
 from support.release_stack import Done, Stack, stack
 from support.restart_load import RestartLoad
 
+DECISION_S = 1.0
+FAST_S = 5.0
+CALLS = 50_000
+ITEMS = 20_000
 _SHOWN = 20
 
 
@@ -28,7 +40,7 @@ def main() -> int:
     """Runs it; returns the exit code."""
     options = _options()
     plan: dict[str, Any] = {"dwell": options.dwell, "bake": options.bake, "steps": options.steps, "patience": 60.0}
-    plan["thresholds"] = {"p99_least_ms": options.p99_least_ms}
+    plan |= {"thresholds": {"p99_least_ms": options.p99_least_ms}, "old_color": options.old_color}
     with stack("--step-ms", "2", "--batch", "64", real_engine=options.real_engine, releasing=plan) as made:
         report = uvloop.run(_deploys(made, options))
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
@@ -36,48 +48,96 @@ def main() -> int:
 
 
 async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
-    bundles = [made.folder / "first", made.bundle("second")]
     load, deploys = RestartLoad(made.address), []
     began = time.monotonic()
     numbers = {"callers": options.callers, "bare": options.callers, "streams": options.streams}
     async with load.running(**numbers, batches=options.batches):
         await load.wait_more_than(load.answered.copy())
-        for number in range(options.deploys):
-            bundle = bundles[(number + 1) % 2]
-            arguments = ["deploy", str(bundle), *(["--fast"] if options.fast else [])]
-            deploys.append(_told(await asyncio.to_thread(made.run, *arguments)))
+        for _ in range(options.deploys):
+            deploys.append(await _deploy(made, load, options))
             sys.stderr.write(f"{json.dumps(deploys[-1])} {dict(load.answered)} {len(load.failures)} failed\n")
     seconds = time.monotonic() - began
-    answered = dict(load.answered)
-    good = not load.failures and all(deploy["code"] == 0 for deploy in deploys)
+    calls = load.answered["call"] + load.answered["bare"]
+    verdict = _verdict(load, deploys, options)
     return {
+        "old_color": options.old_color,
+        "fast": options.fast,
         "seconds": round(seconds, 1),
-        "calls": answered.get("call", 0) + answered.get("bare", 0),
-        "items": answered.get("item", 0),
-        "batches": answered.get("batch", 0),
-        "calls_per_s": round((answered.get("call", 0) + answered.get("bare", 0)) / seconds, 1),
+        "calls": calls,
+        "items": load.answered["item"],
+        "batches": load.answered["batch"],
+        "calls_per_s": round(calls / seconds, 1),
         "failures": load.failures[:_SHOWN],
         "failures_in_all": len(load.failures),
         "deploys": deploys,
-        "good": good,
+        "decision_to_all_traffic_s": _most(deploys, "decision_to_all_traffic_s"),
+        "serving_to_all_traffic_s": _most(deploys, "serving_to_all_traffic_s"),
+        "verdict": verdict,
+        "good": all(verdict.values()),
+    }
+
+
+def _verdict(load: RestartLoad, deploys: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, bool]:
+    verdict = {
+        "all_promoted": all(deploy["code"] == 0 for deploy in deploys),
+        "none_failed_lost_or_doubled": not load.failures,
+        "enough_calls": load.answered["call"] + load.answered["bare"] >= options.least_calls,
+        "enough_items": load.answered["item"] >= options.least_items,
+        "decision_to_all_traffic": _within(deploys, "decision_to_all_traffic_s", DECISION_S),
+    }
+    if options.fast:
+        verdict["serving_to_all_traffic"] = _within(deploys, "serving_to_all_traffic_s", FAST_S)
+    return verdict
+
+
+def _most(deploys: list[dict[str, Any]], what: str) -> float | None:
+    return max((deploy[what] for deploy in deploys if what in deploy), default=None)
+
+
+def _within(deploys: list[dict[str, Any]], what: str, most_s: float) -> bool:
+    """Whether each deploy has told this time, and it was not over that."""
+    return all(what in deploy and deploy[what] <= most_s for deploy in deploys)
+
+
+async def _deploy(made: Stack, load: RestartLoad, options: argparse.Namespace) -> dict[str, Any]:
+    before, bundle = made.state, str(made.another())
+    old = Color(before["stable"])
+    done = await asyncio.to_thread(made.run, "deploy", bundle, *(["--fast"] if options.fast else []))
+    await load.wait_more_than(load.answered.copy())
+    told = _told(done)
+    if done.code == 0:
+        last_on_old = load.last_sent[before["slots"][old]["revision"]]
+        serving_at = Layout(made.run_dir).ready(old.other, 0).stat().st_mtime
+        told |= _times(done.events, last_on_old, serving_at)
+    return told
+
+
+def _times(events: list[dict[str, Any]], last_on_old: float, serving_at: float) -> dict[str, Any]:
+    """Of a release that was promoted, in seconds.
+
+    Args:
+        events: What it told.
+        last_on_old: When the last call was sent that the old color answered, in monotonic seconds.
+        serving_at: When the server said that it is SERVING, in seconds since the epoch.
+    """
+    at = {event["event"]: event["at_s"] for event in events}  # of each kind the last
+    shifts = [number for number, event in enumerate(events) if event["event"] == "shifted"]
+    last, decided_at = events[shifts[-1]], events[shifts[-1] - 1]["at_s"]
+    all_new_at = max(last["at_s"], last_on_old)
+    serving_s_before = datetime.fromisoformat(last["at"]).timestamp() - serving_at
+    return {
+        "seconds": round(at["promoted"] - at["started"], 2),
+        "decision_to_all_traffic_s": round(all_new_at - decided_at, 3),
+        "serving_to_all_traffic_s": round(all_new_at - last["at_s"] + serving_s_before, 2),
+        "shift_applied_s": [events[number]["applied_s"] for number in shifts],
     }
 
 
 def _told(done: Done) -> dict[str, Any]:
-    """What a deploy said of itself: its times in seconds."""
-    shifts = [event for event in done.events if event.get("event") == "shifted"]
-    at = {
-        event["event"]: event["at_s"] for event in done.events if event.get("event") in {"started", "ready", "promoted"}
-    }
+    """How a deploy ended."""
     ended = done.events[-1] if done.events else {}
     told: dict[str, Any] = {"code": done.code, "ended": ended.get("event", done.errors[-500:])}
-    if "reasons" in ended:
-        told["reasons"] = ended["reasons"]
-    if {"started", "promoted"} <= at.keys() and shifts:
-        told["seconds"] = round(at["promoted"] - at["started"], 2)
-        told["serving_to_all_traffic_s"] = round(shifts[-1]["at_s"] - at["ready"], 2)
-        told["shift_applied_s"] = [event["applied_s"] for event in shifts]
-    return told
+    return told | ({"reasons": ended["reasons"]} if "reasons" in ended else {})
 
 
 def _options() -> argparse.Namespace:
@@ -87,6 +147,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--streams", type=int, default=20)
     parser.add_argument("--batches", type=int, default=2, help="callers that send batches of eight")
     parser.add_argument("--fast", action="store_true", help="deploy --fast")
+    parser.add_argument("--old-color", choices=("keep", "stop"), default="keep", help="after a release")
+    parser.add_argument("--least-calls", type=int, help=f"to be answered (default: {CALLS}; with --fast 0)")
+    parser.add_argument("--least-items", type=int, help=f"of streams (default: {ITEMS}; with --fast 0)")
     parser.add_argument("--steps", type=int, nargs="+", default=[5, 25, 50, 100])
     parser.add_argument("--dwell", type=float, default=2.0)
     parser.add_argument("--bake", type=float, default=1.0)
@@ -98,7 +161,11 @@ def _options() -> argparse.Namespace:
         "(default: %(default)s)",
     )
     parser.add_argument("--real-engine", action="store_true", help="vLLM in place of the engine in memory")
-    return parser.parse_args()
+    options = parser.parse_args()
+    # Ten deploys of seconds are over before so many were sent.
+    options.least_calls = (0 if options.fast else CALLS) if options.least_calls is None else options.least_calls
+    options.least_items = (0 if options.fast else ITEMS) if options.least_items is None else options.least_items
+    return options
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -29,6 +30,7 @@ class RestartLoad:
         answered: Good answers: "call", "batch" and "item" by the client library, "bare" by gRPC alone, which retries
             nothing.
         failures: Everything else.
+        last_sent: When the last call was sent that a revision has answered, in monotonic seconds, by revision.
     """
 
     def __init__(self, address: str, pause_s: float = 0.01) -> None:
@@ -37,6 +39,7 @@ class RestartLoad:
         self._over = asyncio.Event()
         self.answered: Counter[str] = Counter()
         self.failures: list[str] = []
+        self.last_sent: dict[str, float] = {}
 
     @contextlib.asynccontextmanager
     async def running(
@@ -68,12 +71,14 @@ class RestartLoad:
         text = f"hello from {caller}"
         right = await client.classify(text)
         while not self._over.is_set():
+            sent_at = time.monotonic()
             try:
                 answer = await client.classify(text)
             except IntentlyError as error:
                 self.failures.append(f"call: {error}")
             else:
                 self._count("call", right=answer.predictions == right.predictions)
+                self._answered_by(answer.message.model.revision, sent_at)
             await asyncio.sleep(self._pause_s)
 
     async def _batch(self, client: IntentClient, caller: int) -> None:
@@ -92,13 +97,14 @@ class RestartLoad:
     async def _call_bare(self, channel: grpc.aio.Channel, caller: int) -> None:
         intents, number = IntentServiceStub(channel), 0
         while not self._over.is_set():
-            request = pb.ClassifyRequest(request_id=f"{caller} {number}", text="hello")
+            request, sent_at = pb.ClassifyRequest(request_id=f"{caller} {number}", text="hello"), time.monotonic()
             try:
                 answer = await intents.Classify(request, timeout=_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:
                 self.failures.append(f"bare: {error.code().name} {error.details()}")
             else:
                 self._count("bare", right=answer.request_id == request.request_id)
+                self._answered_by(answer.model.revision, sent_at)
             number += 1
             await asyncio.sleep(self._pause_s)
 
@@ -132,3 +138,6 @@ class RestartLoad:
             self.answered[kind] += 1
         else:
             self.failures.append(f"{kind}: the answer to another call")
+
+    def _answered_by(self, revision: str, sent_at: float) -> None:
+        self.last_sent[revision] = max(sent_at, self.last_sent.get(revision, 0.0))

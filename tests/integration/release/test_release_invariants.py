@@ -6,40 +6,82 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
-import h2.config
-import h2.connection
-import h2.events
 import pytest
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from intently_release.colors import Color, all_to
+from intently_release.layout import Layout
+from intently_release.proxy.admin import EnvoyAdmin
 from support.release_stack import Stack, stack
 from support.restart_load import RestartLoad
+from support.watched_connection import watched_connection
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240)]
 
 QUICK = ("--step-ms", "2", "--batch", "64")
 HELLO = pb.ClassifyRequest(text="hello")
+SLOW = "slow"  # a bundle whose answers take seconds
+PATIENT: dict[str, Any] = {
+    "servers": {"max_wait": 15.0, "flags": ["--admin-address", "", "--max-in-flight", "4096"]},
+    "traffic": {
+        "per_try_timeout": 30,
+        "timeout": 30,
+        "sticky_header": "x-user-id",
+        "health": {"timeout": 5, "unhealthy_threshold": 5},  # a crowd on a busy machine makes nobody ill
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Stack]:
+    """A stack that tests share which need no other: starting one takes seconds."""
+    with stack(*QUICK, releasing={"patience": 6.0}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[Stack]:
+    """Another, whose calls may take long, and whose callers are told apart."""
+    with stack(*QUICK, "--fault", "slow:8", "--faulty-bundle", SLOW, **PATIENT) as made:
+        yield made
 
 
 @pytest.fixture
-def both() -> Iterator[Stack]:
-    """A stack whose two colors run, with all traffic on blue."""
-    with stack(*QUICK) as made:
-        yield with_both(made)
+def both(shared: Stack) -> Stack:
+    """The shared stack: both of its colors are healthy, and all traffic is on the stable one."""
+    shared.settle()
+    if not asyncio.run(healthy(shared, within_s=30.0)):
+        with_both(shared, shared.another())
+        assert asyncio.run(healthy(shared, within_s=30.0))
+    return shared
 
 
-def with_both(made: Stack) -> Stack:
-    """Lets green run another bundle, without traffic."""
-    done = made.run("deploy", str(made.bundle("second")), "--no-traffic=promote", "--fast")
+def with_both(made: Stack, bundle: Path) -> None:
+    """Lets the other color run a bundle, without traffic."""
+    done = made.run("deploy", str(bundle), "--no-traffic=promote", "--fast")
     assert done.code == 0, done.errors
     assert made.run("rollback").code == 0
-    return made
+
+
+async def healthy(made: Stack, within_s: float) -> bool:
+    """Whether Envoy holds all servers of both colors for healthy, soon; at once where one shall not run."""
+    if not all(slot["wanted"] == "running" for slot in made.state["slots"].values()):
+        return False
+    async with EnvoyAdmin(Layout(made.run_dir).admin_socket) as admin, asyncio.timeout(within_s):
+        while not all(hosts.healthy == hosts.total for hosts in (await admin.hosts()).values()):  # noqa: ASYNC110  # Envoy has to be asked
+            await asyncio.sleep(0.1)
+    return True
+
+
+def stable_of(made: Stack) -> Color:
+    """The color that is stable now."""
+    return Color(made.state["stable"])
 
 
 def pid_of(made: Stack, name: str) -> int:
@@ -101,23 +143,24 @@ def _sums_of_weights(path: Path) -> Iterator[int]:
                 yield sum(cluster["weight"] for cluster in weighted["clusters"])
 
 
-async def test_who_is_sticky_stays_while_the_canary_s_share_grows() -> None:
-    with stack(*QUICK, traffic={"sticky_header": "x-user-id"}) as made:
-        with_both(made)
-        seen: dict[str, set[str]] = {f"user {number}": set() for number in range(200)}
-        on_green: set[str] = set()
-        async with grpc.aio.insecure_channel(made.address) as channel:
-            for percent in (20, 60, 100):
-                assert (await asyncio.to_thread(made.run, "shift", str(percent))).code == 0
-                for user in seen:
-                    seen[user] = {await _revision(channel, user) for _ in range(3)}
-                assert all(len(revisions) == 1 for revisions in seen.values())
-                green = json.loads((made.run_dir / "state.json").read_text())["slots"]["green"]["revision"]
-                now = {user for user, revisions in seen.items() if revisions == {green}}
-                assert on_green <= now
-                on_green = now
+async def test_who_is_sticky_stays_while_the_canary_s_share_grows(patient: Stack) -> None:
+    await asyncio.to_thread(with_both, patient, patient.another())
+    canary = stable_of(patient).other
+    revision = patient.state["slots"][canary]["revision"]
+    seen: dict[str, set[str]] = {f"user {number}": set() for number in range(200)}
+    on_canary: set[str] = set()
+    async with grpc.aio.insecure_channel(patient.address) as channel:
+        for percent in (20, 60, 100):
+            assert (await asyncio.to_thread(patient.run, "shift", str(percent))).code == 0
+            for user in seen:
+                seen[user] = {await _revision(channel, user) for _ in range(3)}
+            assert all(len(revisions) == 1 for revisions in seen.values())
+            now = {user for user, revisions in seen.items() if revisions == {revision}}
+            assert on_canary <= now
+            on_canary = now
+    patient.settle()
 
-    assert len(on_green) == len(seen)
+    assert len(on_canary) == len(seen)
 
 
 async def _revision(channel: grpc.aio.Channel, user: str) -> str:
@@ -126,99 +169,69 @@ async def _revision(channel: grpc.aio.Channel, user: str) -> str:
     return revision
 
 
-async def test_a_few_calls_a_second_promote_nothing() -> None:
-    with stack(*QUICK, releasing={"patience": 4.0}) as made:
-        bundle = str(made.bundle("second"))
-        async with grpc.aio.insecure_channel(made.address) as channel:
-            deploy = asyncio.create_task(asyncio.to_thread(made.run, "deploy", bundle))
-            while not deploy.done():
-                await IntentServiceStub(channel).Classify(HELLO, timeout=10)
-                await asyncio.sleep(0.2)
-        done = await deploy
+async def test_a_few_calls_a_second_promote_nothing(both: Stack) -> None:
+    before, bundle = stable_of(both), str(both.another())
+    async with grpc.aio.insecure_channel(both.address) as channel:
+        deploy = asyncio.create_task(asyncio.to_thread(both.run, "deploy", bundle))
+        while not deploy.done():
+            await IntentServiceStub(channel).Classify(HELLO, timeout=10)
+            await asyncio.sleep(0.2)
+    done = await deploy
 
-        assert done.code == 3, done.errors
-        assert json.loads((made.run_dir / "state.json").read_text())["weights"] == {"blue": 100, "green": 0}
-        assert "of 50 needed" in done.event("inconclusive")["text"]
+    assert done.code == 3, done.errors
+    assert both.state["weights"] == all_to(before)
+    assert "of 50 needed" in done.event("inconclusive")["text"]
 
 
-async def test_what_is_used_is_not_drained() -> None:
-    changes: dict[str, Any] = {
-        "servers": {"max_wait": 5.0},
-        "traffic": {"per_try_timeout": 20, "timeout": 20},
-    }
-    with stack(*QUICK, "--fault", "slow:4", "--faulty-bundle", "second", **changes) as made:
-        with_both(made)
-        async with grpc.aio.insecure_channel(made.address) as channel:
-            assert made.run("shift", "100").code == 0
-            refused = made.run("drain")
-            call = asyncio.ensure_future(IntentServiceStub(channel).Classify(HELLO, timeout=20))
-            await _under_way(made, "green")
-            assert made.run("shift", "0").code == 0
-            busy = made.run("drain")
-            assert (await call).predictions
-            idle = made.run("drain")
+async def test_what_is_used_is_not_drained(patient: Stack) -> None:
+    patient.settle()
+    await asyncio.to_thread(with_both, patient, patient.bundle(SLOW))
+    canary = stable_of(patient).other
+    async with grpc.aio.insecure_channel(patient.address) as channel:
+        assert patient.run("shift", "100").code == 0
+        refused = patient.run("drain")
+        call = asyncio.ensure_future(IntentServiceStub(channel).Classify(HELLO, timeout=20))
+        await _under_way(patient, canary)
+        assert patient.run("shift", "0").code == 0
+        busy = patient.run("drain")
+        assert (await call).predictions
+        idle = patient.run("drain")
 
     assert (refused.code, busy.code, idle.code) == (2, 2, 0)
     assert "100 % of new calls" in refused.errors
     assert "under way" in busy.errors
 
 
-async def _under_way(made: Stack, color: str) -> None:
-    while not (await asyncio.to_thread(made.run, "status")).events[0]["colors"][color]["active"]:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
+async def _under_way(made: Stack, color: Color) -> None:
+    """Returns once a call to it is; a test's own timeout bounds the wait."""
+    name = f"cluster.{color}.upstream_rq_active"
+    async with EnvoyAdmin(Layout(made.run_dir).admin_socket) as admin:
+        while not (await admin.stats(f"^{name}$"))[name]:  # noqa: ASYNC110  # Envoy has to be asked
+            await asyncio.sleep(0.05)
 
 
-async def test_a_crowd_of_calls_overflows_nothing() -> None:
-    changes: dict[str, Any] = {
-        "servers": {"max_wait": 15.0, "flags": ["--admin-address", "", "--max-in-flight", "4096"]},
-        "traffic": {"per_try_timeout": 30, "timeout": 30},
-    }
-    with stack(*QUICK, **changes) as made:
-        async with grpc.aio.insecure_channel(made.address) as channel:
-            intents = IntentServiceStub(channel)
-            calls = [intents.Classify(HELLO, timeout=60) for _ in range(1500)]
-            codes = Counter([await call.code() for call in calls])
-        status = made.run("status").events[0]
+async def test_a_crowd_of_calls_overflows_nothing(patient: Stack) -> None:
+    patient.settle()
+    async with grpc.aio.insecure_channel(patient.address) as channel:
+        intents = IntentServiceStub(channel)
+        calls = [intents.Classify(HELLO, timeout=60) for _ in range(1500)]
+        codes = Counter([await call.code() for call in calls])
+    status = patient.run("status").events[0]
 
     assert codes == {grpc.StatusCode.OK: 1500}
-    assert status["colors"]["blue"]["overflow"] == 0
+    assert status["colors"][stable_of(patient)]["overflow"] == 0
 
 
-async def test_a_release_closes_no_connection_and_sends_no_goaway() -> None:
-    with stack(*QUICK) as made:
-        bundle = str(made.bundle("second"))
-        async with _watched_connection(made.address) as ended:
-            done = await asyncio.to_thread(made.run, "deploy", bundle, "--no-traffic=promote")
-            back = await asyncio.to_thread(made.run, "rollback")
-            stopped = await asyncio.to_thread(made.run, "drain")
+async def test_a_release_closes_no_connection_and_sends_no_goaway(both: Stack) -> None:
+    async with watched_connection(both.address) as connection:
+        done = await asyncio.to_thread(both.run, "deploy", str(both.another()))
+        back = await asyncio.to_thread(both.run, "rollback")
+        stopped = await asyncio.to_thread(both.run, "drain")
 
-            assert (done.code, back.code, stopped.code) == (0, 0, 0)
-            assert ended == []
-
-
-@contextlib.asynccontextmanager
-async def _watched_connection(address: str) -> AsyncIterator[list[str]]:
-    """A bare HTTP/2 connection; yields what ended it, or announced its end."""
-    host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-    connection.initiate_connection()
-    ended: list[str] = []
-
-    async def follow() -> None:
-        while data := await reader.read(65536):
-            events = connection.receive_data(data)
-            ended.extend(type(event).__name__ for event in events if isinstance(event, h2.events.ConnectionTerminated))
-            writer.write(connection.data_to_send())
-        ended.append("closed")
-
-    writer.write(connection.data_to_send())
-    following = asyncio.create_task(follow())
-    try:
-        yield ended
-    finally:
-        following.cancel()
-        writer.close()
+        assert (done.code, back.code, stopped.code) == (0, 0, 0), done.errors + back.errors + stopped.errors
+        assert connection.ended == []
+    assert set(connection.statuses) == {"0"}
+    assert connection.statuses["0"] > 100
 
 
 async def _answered(load: RestartLoad, more: int) -> None:
