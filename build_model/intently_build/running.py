@@ -14,6 +14,7 @@ from intently_build.pipeline import RECORDS, Build, load_build
 from intently_build.recipe import AdaptRecipe, ScratchRecipe
 from intently_build.run_folder import RunFolder, run_identity
 from intently_build.steps.digests import Digests
+from intently_build.steps.disk import disk_errors
 from intently_build.steps.journal import Journal, keep_journal
 from intently_build.steps.perform import Performer
 from intently_build.steps.step import RECORD, Step
@@ -59,8 +60,9 @@ def run(asked: Run, console: Console) -> bool:
     _check_output(build, output, asked)
     build.check()
     another = build.is_another_run()
-    build.claim(asked.restart or another)
-    with keep_journal(build.run.path, console) as journal:
+    with disk_errors(build.run.path):
+        build.claim(asked.restart or another)
+    with disk_errors(build.run.path), keep_journal(build.run.path, console) as journal:
         if another:
             journal.say(
                 f"{build.run.path}: the recipe or its rows changed; what was trained by the former is thrown away"
@@ -96,8 +98,9 @@ def adapt(recipe: Path, folder: Path | None, device: Device, restart: bool, cons
         raise BuildError(f"{recipe}: has no section adapt; `intently-build run {recipe}` builds it")
     on_gpu(device)
     build.check()
-    build.claim(restart)
-    with keep_journal(build.run.path, console) as journal:
+    with disk_errors(build.run.path):
+        build.claim(restart)
+    with disk_errors(build.run.path), keep_journal(build.run.path, console) as journal:
         perform(build.model_steps(device)[:-1], build.digests, journal)  # all but the merging
 
 
@@ -120,7 +123,7 @@ def package(recipe: Path, folder: Path, output: Path, replace: bool, checkpoint:
         raise BuildError(f"{output}: exists; give --replace to write it anew")
     (build.run.path / RECORDS / RECORD).unlink(missing_ok=True)
     steps = build.classifier_steps()[:1] if checkpoint else build.classifier_steps()
-    with keep_journal(build.run.path, console) as journal:
+    with disk_errors(build.run.path), keep_journal(build.run.path, console) as journal:
         perform([*steps, lambda: build.package_step(output, checkpoint)], build.digests, journal)
         journal.say(f"{output}: packaged")
 

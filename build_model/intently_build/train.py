@@ -15,6 +15,7 @@ from intently_build.prompt import PromptEncoder
 from intently_build.recipe import ScratchRecipe, load_recipe
 from intently_build.run_folder import TRAINING, RunFolder, run_identity, write_json
 from intently_build.steps.digests import Digests
+from intently_build.steps.disk import disk_errors
 from intently_build.steps.journal import Journal, keep_journal
 from intently_build.steps.perform import Performer
 from intently_build.steps.step import Proof, Step
@@ -36,8 +37,9 @@ def train(recipe_path: Path, output: Path | None, device: Device, restart: bool,
         raise BuildError(f"{recipe_path}: trains no model from scratch; use `intently-build run {recipe_path}`")
     data = read_training_data(recipe_path, recipe)
     run = RunFolder(output or Path("runs") / recipe.name)
-    run.claim(run_identity(recipe, (*data.train.files, *data.validation.files)), restart)
-    with keep_journal(run.path, console) as journal:
+    with disk_errors(run.path):
+        run.claim(run_identity(recipe, (*data.train.files, *data.validation.files)), restart)
+    with disk_errors(run.path), keep_journal(run.path, console) as journal:
         Performer(journal, Digests(), 1).perform(train_step(recipe_path, recipe, data, run, device))
     return run.path
 

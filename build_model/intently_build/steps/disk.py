@@ -10,7 +10,8 @@ from intently_build.errors import BuildError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SPOKEN = ("No space left on device", "Disk quota exceeded")
-ALMOST_NOTHING = 1 << 20  # bytes: PyTorch says only that it could not write
+UNSPOKEN = ("PytorchStreamWriter", "inline_container", "iostream error")  # PyTorch says only that it could not write
+ALMOST_NOTHING = 1 << 20  # bytes
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def _is_full(error: BaseException, folder: Path) -> bool:
         return True
     if any(spoken in str(cause) for cause in causes for spoken in SPOKEN):
         return True
-    wrote = any("PytorchStreamWriter" in str(cause) or "inline_container" in str(cause) for cause in causes)
+    wrote = any(unspoken in str(cause) for cause in causes for unspoken in UNSPOKEN)
     return wrote and _free(folder) < ALMOST_NOTHING
 
 

@@ -3,13 +3,25 @@
 import logging
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
 LOGS = "logs"  # folder in that of a run
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that is let be when it cannot be written: what stops the run, such as a full disk, is said once."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Says nothing."""
+
+    def close(self) -> None:
+        """Closes it, whether or not its last line can be written."""
+        with suppress(OSError):
+            super().close()
 
 
 class Journal:
@@ -40,7 +52,7 @@ def keep_journal(folder: Path, console: Console) -> Iterator[Journal]:
     logs = folder / LOGS
     logs.mkdir(parents=True, exist_ok=True)
     started = datetime.now(UTC)
-    handler = logging.FileHandler(logs / f"{started:%Y%m%d-%H%M%S-%f}.log", encoding="utf-8")
+    handler = _LogFile(logs / f"{started:%Y%m%d-%H%M%S-%f}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     log = logging.Logger("intently_build")  # noqa: LOG001  # of this run alone: nothing else writes to it
     log.addHandler(handler)

@@ -80,24 +80,28 @@ def _why_stale(step: Step, found: Record | None, identity: dict[str, Any], diges
 
 def _make(step: Step, identity: dict[str, Any], journal: Journal, digests: Digests) -> Record:
     partial = partial_folder(step.folder)
+    try:
+        with disk_errors(step.folder):  # inside, so that it sees how full the disk was
+            return _write(step, partial, identity, journal, digests)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _write(step: Step, partial: Path, identity: dict[str, Any], journal: Journal, digests: Digests) -> Record:
     started = time.monotonic()
-    with disk_errors(step.folder):
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            if step.record:  # stands apart from the result, and must not outlive it
-                step.record_file.unlink(missing_ok=True)
-            partial.mkdir(parents=True)
-            proof = step.make(partial, journal)
-            outputs = _outputs(step, partial, digests)
-            record = Record(step.name, identity, outputs, _versions(step), proof, round(time.monotonic() - started, 3))
-            if step.record is None:
-                (partial / RECORD).write_text(record.to_json(), encoding="utf-8")
-            put_in_place(partial, step.folder)
-            if step.record:
-                _write_apart(step.record_file, record)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+    shutil.rmtree(partial, ignore_errors=True)
+    if step.record:  # stands apart from the result, and must not outlive it
+        step.record_file.unlink(missing_ok=True)
+    partial.mkdir(parents=True)
+    proof = step.make(partial, journal)
+    outputs = _outputs(step, partial, digests)
+    record = Record(step.name, identity, outputs, _versions(step), proof, round(time.monotonic() - started, 3))
+    if step.record is None:
+        (partial / RECORD).write_text(record.to_json(), encoding="utf-8")
+    put_in_place(partial, step.folder)
+    if step.record:
+        _write_apart(step.record_file, record)
     return record
 
 
