@@ -18,7 +18,6 @@ from intently_build.quantizing.formats import FORMATS
 from intently_build.quantizing.manifest import stored_as
 from intently_build.reference import load_classifier, prompt_logits
 from intently_build.rows import file_sha256
-from support.dequantized import load_dequantized
 from support.paths import BUNDLE, CLINC150
 
 TEXTS = (
@@ -66,7 +65,7 @@ def test_a_bundle_quantizes_and_answers_as_before(form: str, quantized: Callable
     assert stored_as(folder).method == FORMATS[form].method
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
     encoder = PromptEncoder(BUNDLE / "tokenizer.json", manifest_layout(read_manifest(BUNDLE).prompt))
-    before, after = load_classifier(BUNDLE), load_dequantized(folder)
+    before, after = load_classifier(BUNDLE), load_classifier(folder)
     for text in TEXTS:
         ids = encoder.encode(text)
         expected, found = (probabilities(prompt_logits(model, ids), 1.0) for model in (before, after))
