@@ -8,7 +8,7 @@ from intently_build.adapting.adapt import adapt_step
 from intently_build.adapting.adapter import read_adapter
 from intently_build.adapting.checkpoint import TOKENIZER, find_base, read_checkpoint
 from intently_build.adapting.lora import check_lora
-from intently_build.adapting.matching import check_match
+from intently_build.adapting.matching import base_identity, check_match
 from intently_build.adapting.merge import merge_step
 from intently_build.adapting.probes import Probes, spread
 from intently_build.adapting.tokens import extend_step, missing_tokens
@@ -21,7 +21,7 @@ from intently_build.package import notice_files, package_step
 from intently_build.published import published_head_step, read_published
 from intently_build.quantize_step import quantize_step
 from intently_build.recipe import AdapterRecipe, AdaptRecipe, PublishedRecipe, Recipe, ScratchRecipe, load_recipe
-from intently_build.run_folder import RunFolder, run_identity
+from intently_build.run_folder import RunFolder, RunIdentity, run_identity
 from intently_build.steps.digests import Digests
 from intently_build.steps.step import RECORD, Step, read_record
 from intently_build.train import train_step
@@ -73,16 +73,17 @@ class Build:
         """The files of its rows and labels."""
         return data_files(self.path, self.recipe)
 
-    def claim(self, restart: bool) -> None:
-        """Takes the run's folder; what another training left there goes if `restart` says so. Raises BuildError."""
-        if isinstance(self.recipe, ScratchRecipe | AdaptRecipe):
-            self.run.claim(run_identity(self.recipe, (*self.data.train.files, *self.data.validation.files)), restart)
-
-    def is_another_run(self) -> bool:
-        """Whether the run's folder holds what the recipe would now train otherwise."""
-        if not isinstance(self.recipe, ScratchRecipe | AdaptRecipe):
-            return False
-        return self.run.is_another(run_identity(self.recipe, (*self.data.train.files, *self.data.validation.files)))
+    @property
+    def identity(self) -> RunIdentity | None:
+        """What the run is trained from; None if the recipe trains nothing."""
+        recipe = self.recipe
+        if not isinstance(recipe, ScratchRecipe | AdaptRecipe):
+            return None
+        files = (*self.data.train.files, *self.data.validation.files)
+        if isinstance(recipe, AdaptRecipe):
+            base = base_identity(read_checkpoint(find_base(self.path, recipe.adapt.base, self._runs)), self.digests)
+            files = (*files, *((f"base {name}", digest) for name, digest in base.items()))
+        return run_identity(recipe, files, self.digests.file(self.files["labels"]))
 
     def model_steps(self, device: Device) -> list[Callable[[], Step]]:
         """Returns the steps that end with `model`. Each is asked for once those before it are done."""

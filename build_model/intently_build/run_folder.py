@@ -17,7 +17,8 @@ class RunIdentity:
     """What a run belongs to. Two runs with the same identity would train the same model."""
 
     training_fingerprint: str
-    files: dict[str, str]  # training and validation files to their SHA-256
+    files: dict[str, str]  # training and validation files, and a base, to their SHA-256
+    labels: str = ""  # SHA-256 of the label file
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class RunFolder:
         except (OSError, json.JSONDecodeError) as error:
             raise BuildError(f"{self.path}: no training run there: {error}; train it first") from error
         for key, value in asdict(identity).items():
-            if found.get(key) != value:
+            if found.get(key, value) != value:
                 raise BuildError(
                     f"{self.path}: made from another {key.replace('_', ' ')} than the recipe now gives; "
                     "train with --restart, or choose another folder"
@@ -115,9 +116,9 @@ class RunFolder:
         return max(complete)[1] if complete else None
 
 
-def run_identity(recipe: ScratchRecipe | AdaptRecipe, files: tuple[tuple[str, str], ...]) -> RunIdentity:
-    """Returns the identity of a run of `recipe` on data files with these SHA-256."""
-    return RunIdentity(recipe.training_fingerprint(), dict(files))
+def run_identity(recipe: ScratchRecipe | AdaptRecipe, files: tuple[tuple[str, str], ...], labels: str) -> RunIdentity:
+    """Returns the identity of a run of `recipe` on files with these SHA-256 and a label file with that one."""
+    return RunIdentity(recipe.training_fingerprint(), dict(files), labels)
 
 
 def write_json(path: Path, content: object) -> None:

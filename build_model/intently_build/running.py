@@ -11,8 +11,8 @@ from intently_build.adapting.merge import merge_step
 from intently_build.adapting.probes import Probes
 from intently_build.errors import BuildError
 from intently_build.pipeline import RECORDS, Build, load_build
-from intently_build.recipe import AdaptRecipe, ScratchRecipe
-from intently_build.run_folder import RunFolder, run_identity
+from intently_build.recipe import AdaptRecipe
+from intently_build.run_folder import RunFolder
 from intently_build.steps.digests import Digests
 from intently_build.steps.disk import disk_errors
 from intently_build.steps.journal import Journal, keep_journal
@@ -59,9 +59,11 @@ def run(asked: Run, console: Console) -> bool:
     output = asked.bundle or build.run.path / "bundle"
     _check_output(build, output, asked)
     build.check()
-    another = build.is_another_run()
+    identity = build.identity
+    another = identity is not None and build.run.is_another(identity)
     with disk_errors(build.run.path):
-        build.claim(asked.restart or another)
+        if identity:
+            build.run.claim(identity, asked.restart or another)
     with disk_errors(build.run.path), keep_journal(build.run.path, console) as journal:
         if another:
             journal.say(
@@ -99,7 +101,8 @@ def adapt(recipe: Path, folder: Path | None, device: Device, restart: bool, cons
     on_gpu(device)
     build.check()
     with disk_errors(build.run.path):
-        build.claim(restart)
+        if build.identity:
+            build.run.claim(build.identity, restart)
     with disk_errors(build.run.path), keep_journal(build.run.path, console) as journal:
         perform(build.model_steps(device)[:-1], build.digests, journal)  # all but the merging
 
@@ -109,14 +112,16 @@ def merge(base: Path, adapter: Path, output: Path, replace: bool, console: Conso
     step = merge_step(base, adapter, output, Probes(), digests := Digests())
     if output.exists() and not step.record_file.is_file() and not replace:
         raise BuildError(f"{output}: exists, and was not merged by intently-build; give --replace to write over it")
-    perform([lambda: step], digests, Journal(console))
+    journal = Journal(console)
+    perform([lambda: step], digests, journal)
+    journal.say(f"{output}: merged")
 
 
 def package(recipe: Path, folder: Path, output: Path, replace: bool, checkpoint: Path | None, console: Console) -> None:
     """Packages the model of a complete run, or `checkpoint` that was made from its classifier. Raises BuildError."""
     build = load_build(recipe, folder)
-    if isinstance(build.recipe, ScratchRecipe | AdaptRecipe):
-        build.run.check(run_identity(build.recipe, (*build.data.train.files, *build.data.validation.files)))
+    if build.identity:
+        build.run.check(build.identity)
     if not build.model.exists():
         raise BuildError(f"{build.run.path}: the training is not complete; run `intently-build run {recipe}` again")
     if output.exists() and not replace:

@@ -13,6 +13,7 @@ from intently_build.layout import prompt_layout
 from intently_build.objective import CodeRows, Objective, add_dropout
 from intently_build.prompt import PromptEncoder
 from intently_build.recipe import ScratchRecipe, load_recipe
+from intently_build.rows import file_sha256
 from intently_build.run_folder import TRAINING, RunFolder, run_identity, write_json
 from intently_build.steps.digests import Digests
 from intently_build.steps.disk import disk_errors
@@ -38,7 +39,8 @@ def train(recipe_path: Path, output: Path | None, device: Device, restart: bool,
     data = read_training_data(recipe_path, recipe)
     run = RunFolder(output or Path("runs") / recipe.name)
     with disk_errors(run.path):
-        run.claim(run_identity(recipe, (*data.train.files, *data.validation.files)), restart)
+        labels = file_sha256(data_files(recipe_path, recipe)["labels"])
+        run.claim(run_identity(recipe, (*data.train.files, *data.validation.files), labels), restart)
     with disk_errors(run.path), keep_journal(run.path, console) as journal:
         Performer(journal, Digests(), 1).perform(train_step(recipe_path, recipe, data, run, device))
     return run.path

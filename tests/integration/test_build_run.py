@@ -224,6 +224,21 @@ def test_another_training_is_trained_anew(builder: Builder, recipe: Path, run: P
     assert record.proof["steps"] == 5
 
 
+def test_an_adapter_of_a_base_that_changed_is_trained_anew(
+    builder: Builder, recipe: Path, run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(recipe.parent, tmp_path / "recipe")
+    shutil.copytree(run, tmp_path / "run")
+    make_base(tmp_path / "base", seed=5)
+    other = tmp_path / "recipe" / recipe.name
+    refused = builder.run(["adapt", *arguments(other, tmp_path / "run")[1:]])
+    assert "made from another files than the recipe now gives; train with --restart" in refused.error
+    ended = builder.run(arguments(other, tmp_path / "run"))
+    assert ended.code == 0, ended.error
+    assert "going on from" not in ended.output
+    assert "epoch 1 " in ended.output
+
+
 def test_a_bundle_of_others_is_not_written_over_unasked(builder: Builder, elsewhere: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     bundle.mkdir()
@@ -242,7 +257,7 @@ def test_a_bundle_of_others_is_not_written_over_unasked(builder: Builder, elsewh
     [
         ("adapter", {"base": "../nowhere"}, "neither a checkpoint (no config.json) nor a complete run"),
         ("adapter", {"folder": "../nowhere"}, "adapter_config.json: cannot read it"),
-        ("adapter", {"head": "code-tokens", "code_tokens": ["a", "b"]}, "adapter.code_tokens: 2 tokens for 3 labels"),
+        ("adapter", {"head": "code-tokens", "code_tokens": ["a", "b"]}, "code_tokens: 2 tokens for 3 labels"),
         ("adapter", {"head": "code-tokens"}, "was trained with a head of its own; say head: trained"),
         ("data", {"notices": ["LICENCE"]}, "LICENCE: no such file; data.notices names it"),
         ("data", {"test": "train.jsonl"}, "72 of 72 test rows (100.0%) are training rows too"),
