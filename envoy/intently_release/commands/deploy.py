@@ -33,6 +33,7 @@ DEPLOY = "deploy"
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FAST = {"steps": (50, 100), "dwell": 1.5, "bake": 0.0}
+_FAST_PATIENCE_S = 10.0  # where fewer than 10 calls a second come, there is nothing to judge by in a hurry
 
 
 async def deploy(desk: Desk, options: argparse.Namespace) -> int:
@@ -69,7 +70,7 @@ def _told_to_stop(release: "asyncio.Task[Result]") -> Iterator[None]:
 
 def plan_of(plan: Releasing, options: argparse.Namespace) -> Releasing:
     """The configured plan, as far as the arguments do not say otherwise."""
-    changes = dict(_FAST) if options.fast else {}
+    changes = {**_FAST, "patience": min(plan.patience, _FAST_PATIENCE_S)} if options.fast else {}
     if options.no_traffic:
         changes["no_traffic"] = options.no_traffic
     return plan.model_copy(update=changes)

@@ -9,7 +9,8 @@ Its rules, the first that applies. Missing data is never a pass.
    Retries count because they hide a dead canary from its callers; calls without an answer because one that hangs leaves
    nothing else when callers are impatient.
 5. UNKNOWN: latencies are not there, or the stable color is ill itself: then its calls fall back to the canary.
-6. TOO_FEW: the canary is not quick, and the stable color saw too few calls to say whether that is normal.
+6. TOO_FEW: the canary is not quick, and the stable color saw too few calls to say whether that is normal; or so great a
+   share of its calls failed that more of the same would be bad, and that it passes if no more do.
 7. GOOD.
 """
 
@@ -83,8 +84,8 @@ def judge(thresholds: Thresholds, canary: Window, stable: Window) -> Verdict:
         return Verdict(Outcome.BAD, (*bad, slow) if slow else bad, may_pass=not bad)
     if unclear := _unclear(canary, stable):
         return Verdict(Outcome.UNKNOWN, unclear)
-    if incomparable := _incomparable(thresholds, canary, stable):
-        return Verdict(Outcome.TOO_FEW, incomparable)
+    if unsettled := (*_incomparable(thresholds, canary, stable), *_perhaps_bad(thresholds, canary, stable)):
+        return Verdict(Outcome.TOO_FEW, unsettled)
     return Verdict(Outcome.GOOD, (_summary(canary, stable),))
 
 
@@ -130,14 +131,31 @@ def _bad(thresholds: Thresholds, canary: Window, stable: Window) -> tuple[str, .
 def _too_many(thresholds: Thresholds, what: str, canary: tuple[int, int], stable: tuple[int, int]) -> str:
     """Each is a number of calls, of how many. A stable color that saw few calls excuses nothing."""
     number, of = canary
-    share = number / of
-    normal = stable[0] / stable[1] if stable[1] >= thresholds.min_requests else 0.0
-    excused = min(thresholds.bad_times_stable * normal, _NEVER_EXCUSED)
-    if number < thresholds.bad_least or share <= thresholds.bad_share or share <= excused:
+    if number < thresholds.bad_least or not _is_over(thresholds, canary, stable):
         return ""
     return (
-        f"{number} of the canary's {of} calls {what}: {share:.1%}, over {thresholds.bad_share:.1%} and over "
-        f"{thresholds.bad_times_stable:g} times the stable color's {normal:.1%}."
+        f"{number} of the canary's {of} calls {what}: {number / of:.1%}, over {thresholds.bad_share:.1%} and over "
+        f"{thresholds.bad_times_stable:g} times the stable color's {_share(thresholds, stable):.1%}."
+    )
+
+
+def _is_over(thresholds: Thresholds, canary: tuple[int, int], stable: tuple[int, int]) -> bool:
+    share = canary[0] / canary[1]
+    excused = min(thresholds.bad_times_stable * _share(thresholds, stable), _NEVER_EXCUSED)
+    return share > max(thresholds.bad_share, excused)
+
+
+def _share(thresholds: Thresholds, stable: tuple[int, int]) -> float:
+    return stable[0] / stable[1] if stable[1] >= thresholds.min_requests else 0.0
+
+
+def _perhaps_bad(thresholds: Thresholds, canary: Window, stable: Window) -> tuple[str, ...]:
+    """Failures too few to be sure of, among calls too few to pass them over."""
+    failed = canary.count(FAULTS) + canary.unanswered
+    if not _is_over(thresholds, (failed, canary.seen), (stable.count(FAULTS) + stable.unanswered, stable.seen)):
+        return ()
+    return (
+        f"{failed} of the canary's {canary.seen} calls failed: of so few calls, nobody can say whether that is much.",
     )
 
 

@@ -80,7 +80,8 @@ def test_what_callers_do_wrong_does_not_count(code: int) -> None:
 
 
 def test_faults_must_be_over_all_three_of_share_number_and_multiple() -> None:
-    assert verdict(window({0: 98, 13: 2})).kind is Outcome.GOOD
+    assert verdict(window({0: 98, 13: 2})).kind is Outcome.TOO_FEW  # 2 %, of calls too few to pass them over
+    assert verdict(window({0: 198, 13: 2})).kind is Outcome.GOOD
     assert verdict(window({0: 297, 13: 3})).kind is Outcome.GOOD
     assert verdict(window({0: 296, 13: 3})).kind is Outcome.BAD
     assert verdict(window({0: 94, 13: 6}), window({0: 970, 13: 30})).kind is Outcome.GOOD
@@ -224,7 +225,7 @@ def test_all_that_is_wrong_is_named() -> None:
 
 def test_thresholds_are_obeyed() -> None:
     assert verdict(min_requests=76).kind is Outcome.TOO_FEW
-    assert verdict(window({0: 50, 13: 50}), bad_least=51).kind is Outcome.GOOD
+    assert verdict(window({0: 50, 13: 50}), bad_least=51).kind is Outcome.TOO_FEW
     assert verdict(window({0: 60, 13: 40}), bad_share=0.4).kind is Outcome.GOOD
     assert verdict(window({0: 100}, retries=10), retry_share=0.1).kind is Outcome.GOOD
     assert verdict(window({0: 100}, retries=10), retry_least=11).kind is Outcome.GOOD
