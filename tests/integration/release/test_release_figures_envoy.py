@@ -151,7 +151,9 @@ async def test_a_canary_that_hangs_is_bad_even_if_its_callers_do_not_wait() -> N
 
 
 async def test_calls_over_the_most_at_once_are_counted() -> None:
-    with judged_colors(all_to(GREEN), pace=Pace(step_s=0.2, batch=64), max_concurrent_streams=1, max_waiting=4) as colors:
+    with judged_colors(
+        all_to(GREEN), pace=Pace(step_s=0.2, batch=64), max_concurrent_streams=1, max_waiting=4
+    ) as colors:
         async with calling(colors.envoy) as caller:
             before = await caller.figures(GREEN)
             codes = await asyncio.gather(*(ended(caller.intents.Classify(HELLO)) for _ in range(60)))
@@ -162,7 +164,9 @@ async def test_calls_over_the_most_at_once_are_counted() -> None:
 
 
 async def test_streams_have_room_of_their_own_while_calls_overflow() -> None:
-    with judged_colors(all_to(GREEN), pace=Pace(step_s=0.2, batch=1), max_concurrent_streams=1, max_waiting=4) as colors:
+    with judged_colors(
+        all_to(GREEN), pace=Pace(step_s=0.2, batch=1), max_concurrent_streams=1, max_waiting=4
+    ) as colors:
         async with calling(colors.envoy) as caller:
             calls = asyncio.gather(*(ended(caller.intents.Classify(HELLO)) for _ in range(60)))
             while not (await caller.figures(GREEN)).overflow:  # noqa: ASYNC110  # Envoy has to be asked
