@@ -32,4 +32,4 @@ class Data(Section):
     validation: NonEmpty
     test: NonEmpty | None = None  # none where the test rows are kept from whoever builds
     out_of_scope: OutOfScopeData | None = None
-    repeated_test_rows: Share = 0.001  # of the test rows, at most so many may be training or validation rows too
+    repeated_test_rows: Share = 0.002  # of the test rows, at most so many may be training or validation rows too
