@@ -74,8 +74,13 @@ def test_a_bundle_quantizes_and_answers_as_before(form: str, quantized: Callable
 
 
 @pytest.mark.parametrize("form", ["gptq-int4", "autogptq-int4"])
-def test_the_same_rows_give_the_same_bytes(form: str, quantized: Callable[[str], Path], tmp_path: Path) -> None:
-    first, second = quantized(form), quantize(form, tmp_path / "again")
+def test_the_same_rows_give_the_same_bytes(
+    form: str, quantized: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = quantized(form)
+    monkeypatch.chdir(tmp_path)
+    second = quantize(form, tmp_path / "again")
+    assert [path.name for path in tmp_path.iterdir()] == ["again"]  # nothing in the working folder either
     names = {path.name for path in first.iterdir()}
     assert names == {path.name for path in second.iterdir()}
     assert {name for name in names if file_sha256(first / name) != file_sha256(second / name)} == set()

@@ -25,7 +25,7 @@ class Environments:
     def build(self) -> Path:
         """The folder of the build environment: INTENTLY_BUILD_ENV, or .venv-build beside the running one."""
         named = self.variables.get(VARIABLE)
-        return Path(named) if named else self.prefix.parent / FOLDER
+        return Path(named).absolute() if named else self.prefix.parent / FOLDER
 
     def python_with(self, tool: str) -> Path:
         """Returns the Python of an environment that has `tool`, this one first.

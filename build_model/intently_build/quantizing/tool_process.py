@@ -31,7 +31,13 @@ def run_tool(python: Path, job: Job, log: Path, console: Console) -> None:
     command = [str(python), "-m", "intently_build.quantizing.worker", str(request)]
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603  # our own worker
-            command, stdin=subprocess.PIPE, stdout=out, stderr=out, env=_variables(job), start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
+            cwd=job.scratch,  # gptqmodel writes logs into the folder that it runs in
+            env=_variables(job),
+            start_new_session=True,
         )
     try:
         with console.status(f"{job.form}: starting") as status:
