@@ -18,7 +18,7 @@ from intently_server.listening import AddressError, listen
 from intently_server.parts import Parts
 from intently_server.security import read_security
 from intently_server.settings import Settings
-from intently_server.warmup import TOLERANCE_FLOAT32, TOLERANCE_REDUCED, warm_up
+from intently_server.warmup import golden_tolerance, warm_up
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ async def _start(parts: Parts, start_engine: EngineFactory) -> Engine:
     settings = parts.settings
     engine = await start_engine(settings, parts.bundle)
     try:
-        tolerance = TOLERANCE_FLOAT32 if settings.dtype == "float32" else TOLERANCE_REDUCED
+        tolerance = golden_tolerance(settings.dtype, parts.bundle.manifest.quantization.method)
         await warm_up(parts.bundle.model, engine, tolerance)
     except BaseException:
         await engine.shutdown(_SHUTDOWN_S)

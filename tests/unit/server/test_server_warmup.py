@@ -5,7 +5,7 @@ import pytest
 
 from intently_server.bundle import Bundle, BundleError
 from intently_server.errors import EngineDead
-from intently_server.warmup import warm_up
+from intently_server.warmup import golden_tolerance, warm_up
 from support.memory_engine import Logits, MemoryEngine, logits_for
 
 
@@ -37,6 +37,22 @@ async def test_an_engine_within_the_tolerance_is_accepted(bundle: Bundle) -> Non
 async def test_an_engine_that_differs_is_refused(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="golden vector 0 has probabilities that differ"):
         await warm_up(bundle.model, engine_of(bundle, error=0.03), tolerance=0.02)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "method", "tolerance"),
+    [
+        ("float32", "none", 1e-3),
+        ("auto", "none", 2e-2),
+        ("bfloat16", "gptq", 2e-2),
+        ("auto", "awq", 2e-2),
+        ("auto", "int8", 1e-1),
+        ("bfloat16", "fp8", 1e-1),
+        ("float32", "int8", 1e-1),
+    ],
+)
+def test_what_is_let_pass_is_what_the_arithmetic_may_differ_by(dtype: str, method: str, tolerance: float) -> None:
+    assert golden_tolerance(dtype, method) == tolerance
 
 
 async def test_an_engine_that_gives_no_numbers_is_refused(bundle: Bundle) -> None:
