@@ -47,4 +47,4 @@ def quantize_step(recipe_path: Path, recipe: Recipe, checkpoint: Path, folder: P
     inputs = {"checkpoint": checkpoint, "rows": calibration}
     inputs |= {f"test {place}": path for place, path in enumerate(tests)}
     stated = settings.model_dump(mode="json") | {"prompt": recipe.prompt.model_dump(mode="json")}
-    return Step("quantize", folder, inputs, stated, make)
+    return Step("quantize", folder, inputs, stated, make, shows_progress=True)

@@ -57,7 +57,7 @@ def train_step(recipe_path: Path, recipe: ScratchRecipe, data: TrainingData, run
         return _train_model(recipe, data, run, encoder, tokenizer, device, partial, journal)
 
     settings = {"training_fingerprint": recipe.training_fingerprint()}
-    return Step("train", run.model, data_files(recipe_path, recipe), settings, make, TOOLS)
+    return Step("train", run.model, data_files(recipe_path, recipe), settings, make, TOOLS, shows_progress=True)
 
 
 def check_prefix(encoder: PromptEncoder) -> None:

@@ -47,7 +47,8 @@ def adapt_step(
         return _adapt(recipe, data, checkpoint, run, device, partial, digests, journal)
 
     settings = {"training_fingerprint": recipe.training_fingerprint()}
-    return Step("adapt", run.adapter, {"base": base, **data_files(recipe_path, recipe)}, settings, make, TOOLS)
+    inputs = {"base": base, **data_files(recipe_path, recipe)}
+    return Step("adapt", run.adapter, inputs, settings, make, TOOLS, shows_progress=True)
 
 
 def _adapt(

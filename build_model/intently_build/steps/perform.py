@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ class Performer:
             self._journal.say(f"{title}: done before")
             return found
         self._journal.say(f"{title}: {stale}")
-        record = _make(step, identity, self._journal, self._digests)
+        with nullcontext() if step.shows_progress else self._journal.console.status(title):
+            record = _make(step, identity, self._journal, self._digests)
         self._journal.say(f"{title}: done in {record.seconds:.1f} s")
         self._journal.note(f"{step.name}: proof {json.dumps(record.proof, sort_keys=True)}")
         return record

@@ -25,6 +25,7 @@ class Step:
       tools: distributions whose versions are recorded. Another version does not make a result invalid.
       record: the folder that the record is written to, if not that of the result.
       changing: names of files of the result that others may change later.
+      shows_progress: whether it shows its own progress on the terminal; else the terminal shows that it is at work.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Step:
     tools: tuple[str, ...] = ()
     record: Path | None = None
     changing: tuple[str, ...] = ()
+    shows_progress: bool = False
 
     @property
     def record_file(self) -> Path:
