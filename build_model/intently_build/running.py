@@ -1,5 +1,6 @@
 """`intently-build run` and `adapt`, `merge`, `package`: which steps each performs, in what folder."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,9 @@ def merge(base: Path, adapter: Path, output: Path, replace: bool, console: Conso
     if output.exists() and not step.record_file.is_file() and not replace:
         raise BuildError(f"{output}: exists, and was not merged by intently-build; give --replace to write over it")
     journal = Journal(console)
-    perform([lambda: step], digests, journal)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft's: there is no log for them, and what matters of them is checked
+        perform([lambda: step], digests, journal)
     journal.say(f"{output}: merged")
 
 

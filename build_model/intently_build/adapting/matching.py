@@ -10,6 +10,7 @@ from intently_build.adapting.checkpoint import TOKENIZER, Checkpoint, read_json
 from intently_build.errors import BuildError
 from intently_build.steps.digests import Digests
 
+LAYERS = "model.layers."
 BASE = "base.json"  # beside an adapter of ours: what it was trained on
 _PAIR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 _CHOSEN_LAYERS = ("layers_to_transform", "layers_pattern", "exclude_modules", "target_parameters")
@@ -76,7 +77,8 @@ def _check_complete(adapter: AdapterFiles, adapted: set[str], base: Checkpoint) 
     """Checks that no layer of the base was left out, which one with more layers than the adapter's base would be."""
     if any(adapter.config.get(key) for key in _CHOSEN_LAYERS):
         return
-    modules = [name.removesuffix(".weight") for name, shape in base.shapes.items() if len(shape) == 2]
+    layers = [name for name, shape in base.shapes.items() if name.startswith(LAYERS) and len(shape) == 2]
+    modules = [name.removesuffix(".weight") for name in layers]
     targets = adapter.config.get("target_modules") or []
     missing = [module for module in modules if _is_target(module, targets) and module not in adapted]
     if missing:

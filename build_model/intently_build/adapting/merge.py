@@ -93,8 +93,8 @@ def _write_merged(files: AdapterFiles, base: Checkpoint, folder: Path) -> int:
     model = _adapted(files, base, torch.bfloat16)
     try:
         merged = model.merge_and_unload(safe_merge=True)
-    except ValueError as error:
-        raise BuildError(f"{files.folder}: cannot be merged: {error}") from error
+    except (ValueError, RuntimeError) as error:
+        raise BuildError(f"{files.folder}: cannot be merged: {' '.join(str(error).split())[:300]}") from error
     merged.to(torch.bfloat16).save_pretrained(folder)
     for path in folder.iterdir():
         path.chmod(0o644)

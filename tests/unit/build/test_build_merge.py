@@ -112,6 +112,35 @@ def test_trained_code_tokens_are_merged(tmp_path: Path, tied: bool) -> None:
     assert torch.equal(merged[:284], before[:284])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": r"^(model)(?!.*(lm_head|output|emb)).*(q_proj|gate_proj)$"},  # a pattern, as swift writes
+        {"use_rslora": True},
+        {"use_dora": True},
+        {"lora_bias": True, "target_modules": ["q_proj", "v_proj"]},
+        {"rank_pattern": {"q_proj": 2}},
+        {"modules_to_save": ["lm_head"]},
+        {"modules_to_save": ["norm"]},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_what_peft_can_do_to_a_linear_layer_is_merged(tmp_path: Path, settings: dict[str, Any]) -> None:
+    base = make_base(tmp_path / "base", tied=False)
+    adapter = make_adapter(base, tmp_path / "adapter", **settings)
+    assert merge(base, adapter, tmp_path / "merged") == 0
+    record = read_record(tmp_path / "merged" / RECORD)
+    assert record
+    assert record.proof["agreement"]["argmax_equal"] == 16
+
+
+def test_what_peft_cannot_merge_is_refused(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.warns(match="merging LoRA weights won't be possible"):
+        adapter = make_adapter(base, tmp_path / "adapter", lora_bias=True)
+    line = refused(base, adapter, tmp_path / "merged", capsys)
+    assert "cannot be merged: Impossible to merge LoRA with `lora_bias=True`" in line
+
+
 def test_an_adapter_with_a_trained_head_makes_a_classifier(base: Path, tmp_path: Path) -> None:
     adapter = make_adapter(base, tmp_path / "adapter", labels=3)
     assert merge(base, adapter, tmp_path / "merged") == 0
