@@ -74,6 +74,11 @@ def read_published(folder: Path) -> dict[str, Any]:
         raise BuildError(
             f"{folder}: holds {config.get('architectures')}; a head can be cut out of Qwen2ForCausalLM only"
         )
+    said = config.get("quantization_config") or {}
+    if said.get("desc_act"):
+        raise BuildError(f"{folder}: GPTQ with desc_act, which vLLM 0.32 serves no more; quantize it without")
+    if said.get("checkpoint_format", "gptq") not in ("gptq", ""):
+        raise BuildError(f"{folder}: GPTQ in the format {said['checkpoint_format']!r}; only AutoGPTQ's 'gptq' is known")
     if not weight_files(folder):
         raise BuildError(f"{folder}: no *.safetensors there; a checkpoint without weights")
     return config

@@ -105,6 +105,24 @@ def test_what_is_quantized_is_not_quantized_again(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"desc_act": True}, "GPTQ with desc_act, which vLLM 0.32 serves no more"),
+        ({"checkpoint_format": "gptq_v2"}, "GPTQ in the format 'gptq_v2'"),
+    ],
+)
+def test_gptq_that_is_not_served_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: dict[str, Any], says: str
+) -> None:
+    base = make_base(tmp_path / "base")
+    config = json.loads((base / "config.json").read_text())
+    said = {"quant_method": "gptq", "bits": 4, "group_size": 32} | more
+    (base / "config.json").write_text(json.dumps(config | {"quantization_config": said}))
+    assert run(published(tmp_path))[0] == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("codes", "says"),
     [
         (["t", "w"], "code_tokens: 2 tokens for 3 labels, out of scope counted"),
