@@ -94,7 +94,7 @@ def test_too_little_disk_is_said_before_the_work(tmp_path: Path) -> None:
         "model.layers.0.mlp.up_proj.weight": Tensor("BF16", (1_000_000, 1_000_000_000), tmp_path / "huge"),
         "score.weight": Tensor("BF16", (3, 64), tmp_path / "huge"),
     }
-    with pytest.raises(BuildError, match=r"new: needs 1,100,002,200 MB on that disk, [\d,]+ MB are free"):
+    with pytest.raises(BuildError, match=r"new: needs 1,100,000,002 MB on that disk, [\d,]+ MB are free"):
         check_disk(Checkpoint(tmp_path, CONFIG, tensors), INT8, 128, tmp_path / "new")
 
 
