@@ -52,8 +52,7 @@ class Builder:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "support.stopped_build"]
-        paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
-        environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
