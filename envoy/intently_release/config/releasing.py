@@ -43,7 +43,8 @@ class Releasing(Frozen):
         old_color: "keep" leaves the old color's servers running, for a rollback within a second; "stop" drains them.
         no_traffic: What to do with a canary that saw no calls at all: "inconclusive" takes it back, "promote" lets the
             golden requests decide.
-        golden_tolerance: Greatest difference of a confidence from the bundle's own.
+        golden_tolerance: Greatest difference of a confidence from the bundle's own; None for what the server itself lets
+            pass when it warms up.
         thresholds: What makes a canary bad.
     """
 
@@ -54,7 +55,7 @@ class Releasing(Frozen):
     bake: float = Field(30.0, ge=0)
     old_color: Literal["keep", "stop"] = "keep"
     no_traffic: Literal["inconclusive", "promote"] = "inconclusive"
-    golden_tolerance: float = Field(0.02, gt=0)
+    golden_tolerance: float | None = Field(None, gt=0)
     thresholds: Thresholds = Thresholds()
 
     @model_validator(mode="after")

@@ -20,15 +20,18 @@ _PAUSE_S = 0.2
 _TOLD = 3  # of all that is wrong
 
 
-async def check_golden(channel: grpc.aio.Channel, color: Color, packaged: Packaged, tolerance: float) -> list[str]:
+async def check_golden(
+    channel: grpc.aio.Channel, color: Color, packaged: Packaged, tolerance: float | None = None
+) -> list[str]:
     """Sends every golden vector to a color; returns what is wrong with the answers, in sentences. Nothing is good.
 
     Args:
         channel: To Envoy.
         color: Who shall answer, by the pin header.
         packaged: Whose golden vectors.
-        tolerance: Greatest difference of a confidence from the vector's.
+        tolerance: Greatest difference of a confidence from the vector's; the bundle's own if None.
     """
+    tolerance = packaged.tolerance if tolerance is None else tolerance
     stub: IntentServiceAsyncStub = IntentServiceStub(channel)
     vectors = packaged.manifest.golden_vectors
     problems = await asyncio.gather(
