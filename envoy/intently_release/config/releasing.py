@@ -43,8 +43,8 @@ class Releasing(Frozen):
         old_color: "keep" leaves the old color's servers running, for a rollback within a second; "stop" drains them.
         no_traffic: What to do with a canary that saw no calls at all: "inconclusive" takes it back, "promote" lets the
             golden requests decide.
-        golden_tolerance: Greatest difference of a confidence from the bundle's own; None for what the server itself lets
-            pass when it warms up.
+        golden_tolerance: Greatest difference of a confidence from the bundle's own; None for what the server lets pass
+            when it warms up.
         thresholds: What makes a canary bad.
     """
 
