@@ -9,16 +9,16 @@ from intently_build.rows import file_sha256
 
 
 class Digests:
-    """Hashes files, and remembers those that have not changed since, by their size and time of change."""
+    """Hashes files, and remembers those that have not changed since, renamed ones too: by inode, size and time."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Path, int, int], str] = {}
+        self._known: dict[tuple[int, int, int, int], str] = {}
 
     def file(self, path: Path) -> str:
         """Returns 64 hexadecimal digits. Raises BuildError if the file cannot be read."""
         try:
             state = path.stat()
-            key = (path.resolve(), state.st_size, state.st_mtime_ns)
+            key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
             if key not in self._known:
                 self._known[key] = file_sha256(path)
         except OSError as error:

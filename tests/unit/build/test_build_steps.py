@@ -212,6 +212,16 @@ def test_a_folders_digest_depends_on_names_and_bytes(tmp_path: Path) -> None:
     assert Digests().of(tmp_path, leave_out=(RECORD,)) == renamed
 
 
+def test_a_file_that_was_renamed_is_known(tmp_path: Path) -> None:
+    digests, path = Digests(), tmp_path / "a"
+    path.write_text("1")
+    first = digests.file(path)
+    path.rename(tmp_path / "b")
+    assert digests.file(tmp_path / "b") == first
+    path.write_text("22")
+    assert digests.file(path) != first
+
+
 def test_a_file_that_changed_is_hashed_again(tmp_path: Path) -> None:
     digests, path = Digests(), tmp_path / "a"
     path.write_text("1")
