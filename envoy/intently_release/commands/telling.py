@@ -10,12 +10,12 @@ from typing import Any
 
 from intently_release.commands.desk import Desk
 from intently_release.commands.starting import Start
-from intently_release.errors import ReleaseError, ServerProblem
+from intently_release.errors import ProxyProblem, ReleaseError, ServerProblem
 from intently_release.proxy.admin import EnvoyAdmin
 from intently_release.release.calling import operators_channel
 from intently_release.release.listening import must_listen
 from intently_release.release.readiness import Readiness
-from intently_release.state import read_observed
+from intently_release.state import Seen, read_observed
 from intently_release.supervise.unproven import prove
 
 logger = logging.getLogger(__name__)
@@ -65,9 +65,12 @@ class _Telling:
 
     async def _without_all(self, problem: ReleaseError) -> None:
         """Says what is missing, and that the others serve; raises the problem if there are none and never were."""
-        if not self._serves and isinstance(problem, ServerProblem) and self._is_one_starting():
+        may_come = [] if self._serves or not isinstance(problem, ServerProblem) else self._living()
+        if any(not seen.ready for seen in may_come):
             return
         serving, servers = await self._serving()
+        if may_come and not await self._is_any_healthy():  # what lives has not yet been asked by Envoy
+            return
         if not serving and self._is_first and not self._serves:
             raise problem
         if str(problem) != self._said:
@@ -83,15 +86,23 @@ class _Telling:
         except ReleaseError:
             return 0, 0
 
-    def _is_one_starting(self) -> bool:
-        """Whether another server than those that died may come yet."""
-        if time.monotonic() > self._began + self._desk.config.servers.start_timeout:
+    async def _is_any_healthy(self) -> bool:
+        try:
+            hosts = (await self._admin.hosts()).get(self._state.stable)
+        except ProxyProblem:
             return False
+        return hosts is not None and hosts.healthy > 0
+
+    def _living(self) -> list[Seen]:
+        """Servers that never died, as long as one may take to start: others than those that did may come yet."""
+        if time.monotonic() > self._began + self._desk.config.servers.start_timeout:
+            return []
         observed, mine = read_observed(self._desk.layout), f"{self._state.stable}-"
-        return any(
-            name.startswith(mine) and seen.pid is not None and not seen.ready and seen.restarts == 0
+        return [
+            seen
             for name, seen in observed.items()
-        )
+            if name.startswith(mine) and seen.pid is not None and seen.restarts == 0
+        ]
 
     async def _must_listen(self) -> None:
         await must_listen(self._admin, self._desk.config.listener.address)

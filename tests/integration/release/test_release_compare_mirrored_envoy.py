@@ -69,6 +69,7 @@ def test_what_mirroring_shows_at_least() -> None:
             done = made.run("compare", "--mirrored", "2")
         release.terminate()
         finished(release)
+        assert made.run("promote").code == 0
         assert made.run("shift", "10").code == 0
         shifted = made.run("compare", "--mirrored", "0.2")
 
