@@ -128,7 +128,8 @@ def _refusals_only(run: Measured, options: argparse.Namespace) -> bool:
 @contextlib.contextmanager
 def _in_front_of(address: str, options: argparse.Namespace) -> Iterator[str]:
     """Envoy on this server alone; yields the address to call."""
-    traffic = {"max_concurrent_streams": options.at_once} if options.at_once else {}
+    asked = {"max_concurrent_streams": options.at_once, "max_waiting": options.max_waiting}
+    traffic = {name: number for name, number in asked.items() if number}
     with run_folder() as folder:
         config = ReleaseConfig(
             run_dir=folder,
@@ -189,6 +190,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--engine-core", type=int, metavar="N", help="with --real-engine: a core for vLLM alone")
     parser.add_argument("--envoy", action="store_true", help="call through Envoy")
     parser.add_argument("--at-once", type=int, help="with --envoy: calls on one connection (default: the release's)")
+    parser.add_argument("--max-waiting", type=int, help="with --envoy: calls that wait there (default: the release's)")
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--step-ms", type=float, default=20.0, help="of the engine in memory (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=8, help="prompts of a step (default: %(default)s)")
