@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-from intently_build.bundle import manifest_layout, read_manifest
+from intently_build.bundles.manifest import manifest_layout, read_manifest
 from intently_build.cli import main
 from intently_build.errors import BuildError
 from intently_build.evaluation.answering import ServerAnswering

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from intently.v1.revision import compute_revision
-from intently_build.bundle import manifest_layout, read_manifest
+from intently_build.bundles.manifest import manifest_layout, read_manifest
 from intently_build.bundles.seal import SEAL
 from intently_build.bundles.verify import verify
 from intently_build.calibration import probabilities

@@ -10,8 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen2ForCausalLM
 
 from intently.v1 import bundle_pb2
-from intently_build.bundle import read_manifest
-from intently_build.bundles.manifest import manifest_layout
+from intently_build.bundles.manifest import manifest_layout, read_manifest
 from intently_build.cli import main
 from intently_build.prompt import PromptEncoder
 from intently_build.recipe import load_recipe

@@ -13,7 +13,7 @@ import yaml
 
 from intently.v1 import bundle_pb2
 from intently.v1.revision import compute_revision
-from intently_build.bundle import read_manifest
+from intently_build.bundles.manifest import read_manifest
 from intently_build.steps.step import RECORD, read_record
 from support.stopped_build import Builder, Point
 from support.tiny_build import make_adapter, make_base, make_recipe

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from intently_build.bundle import manifest_layout, read_manifest
+from intently_build.bundles.manifest import manifest_layout, read_manifest
 from intently_build.calibration import probabilities
 from intently_build.cli import main
 from intently_build.errors import BuildError

@@ -55,7 +55,7 @@ def add(commands: Commands) -> None:
 def _run(parsed: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from intently_build.bundle import MANIFEST, manifest_layout, read_manifest
+    from intently_build.bundles.manifest import MANIFEST, manifest_layout, read_manifest
     from intently_build.layout import prompt_layout
     from intently_build.quantizing.quantize import Request, quantize
     from intently_build.recipe import load_recipe

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from intently.v1 import bundle_pb2
-from intently_build.bundle import manifest_layout
+from intently_build.bundles.manifest import manifest_layout
 from intently_build.calibration import out_of_scope_confidence, probabilities
 from intently_build.evaluation.answers import Answers
 from intently_build.evaluation.asking import Asked, ask

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intently.v1 import bundle_pb2
-from intently_build.bundle import read_manifest
+from intently_build.bundles.manifest import read_manifest
 from intently_build.errors import BuildError
 
 

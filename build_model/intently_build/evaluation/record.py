@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from intently.v1 import bundle_pb2
-from intently_build.bundle import read_manifest, write_manifest
+from intently_build.bundles.manifest import read_manifest, write_manifest
 from intently_build.evaluation.figures import BundleResult, Results
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from intently.v1 import bundle_pb2
-from intently_build.bundle import write_manifest
+from intently_build.bundles.manifest import write_manifest
 from intently_build.cli import main
 from intently_build.errors import BuildError
 from intently_build.evaluation.candidate import Candidate, read_candidates

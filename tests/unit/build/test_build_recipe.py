@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from intently_build.bundle import read_manifest
+from intently_build.bundles.manifest import read_manifest
 from intently_build.errors import BuildError
 from intently_build.quantizing.formats import FORMATS
 from intently_build.recipe import AdapterRecipe, AdaptRecipe, Quantize, ScratchRecipe, load_recipe, parse_recipe

@@ -333,9 +333,8 @@ def test_golden_vectors_are_recomputed(copied: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.skipif(find_spec("optimum") is not None, reason="what GPTQ needs in transformers is installed")
-def test_what_cannot_be_recomputed_here_is_no_fault(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_golden_vectors_of_quantized_weights_need_no_tool_of_theirs(copied: Path) -> None:
     configured(quantization_config={"quant_method": "gptq", "bits": 4})(copied)
     of("quantization.method", "gptq")(copied)
     assert main(["verify", str(copied)]) == 0
-    assert main(["verify", "--golden", str(copied)]) == 2
-    assert "--golden needs what is not installed here" in capsys.readouterr().err
+    assert main(["verify", "--golden", str(copied)]) == 0
