@@ -5,7 +5,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from intently_build.errors import BuildError
 from intently_build.recipe import Architecture
 
-MAX_PARAMETERS = 4_000_000
+MAX_PARAMETERS = 20_000_000  # that rows as few as these can teach anything
 
 
 def build_causal_model(sizes: Architecture, vocab_size: int, positions: int, pad_token_id: int) -> Qwen2ForCausalLM:

@@ -4,10 +4,42 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from intently_build.commands import adapt, diff, evaluate, inspect, merge, package, plan, quantize, run, train, verify
+from intently_build.commands import (
+    adapt,
+    choose,
+    compare,
+    diff,
+    distill,
+    evaluate,
+    inspect,
+    merge,
+    package,
+    plan,
+    pretrain,
+    quantize,
+    run,
+    train,
+    verify,
+)
 from intently_build.errors import BuildError
 
-_COMMANDS = (run, train, adapt, merge, quantize, package, evaluate, inspect, verify, diff, plan)
+_COMMANDS = (
+    run,
+    pretrain,
+    train,
+    adapt,
+    distill,
+    merge,
+    quantize,
+    package,
+    evaluate,
+    compare,
+    choose,
+    inspect,
+    verify,
+    diff,
+    plan,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

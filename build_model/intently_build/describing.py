@@ -116,4 +116,5 @@ def _origin(contents: Contents) -> bundle_pb2.Origin:
         ],
         tools=origin.tools,
         parameters=origin.parameters,
+        teachers=origin.teachers,
     )

@@ -86,9 +86,9 @@ class Objective:
             batch = {name: torch.cat([part, part]) for name, part in batch.items()}
         device = batch["tail"].device
         states = tail_states(self._readout.decoder(model), self._prefix.to(device), batch["tail"])
-        logits = self._readout.labels(model, last_states(states, batch["last"])).float()
-        smoothing = self._smoothing if model.training else 0.0
-        loss = functional.cross_entropy(logits, batch["labels"], label_smoothing=smoothing)
+        last = last_states(states, batch["last"])
+        logits = self._readout.labels(model, last).float()
+        loss = self.label_loss(logits, last, batch, self._smoothing if model.training else 0.0)
         if model.training and self._utterance_weight:
             at = batch["targets"] != NO_TARGET
             words = self._readout.vocabulary(model, states[at]).float()
@@ -96,6 +96,23 @@ class Objective:
         if model.training and self._consistency_weight:
             loss = loss + self._consistency_weight * _disagreement(*logits.chunk(2))
         return loss, {"logits": logits.detach()}
+
+    def label_loss(
+        self,
+        logits: torch.Tensor,
+        states: torch.Tensor,  # noqa: ARG002  # of use to who learns from a teacher
+        batch: Mapping[str, torch.Tensor],
+        smoothing: float,
+    ) -> torch.Tensor:
+        """Returns the part of the loss that speaks of the labels.
+
+        Args:
+          logits: (batch, labels).
+          states: (batch, hidden size), which the logits were read from.
+          batch: with the right `labels` (batch).
+          smoothing: share of probability that the right label gives to all.
+        """
+        return functional.cross_entropy(logits, batch["labels"], label_smoothing=smoothing)
 
 
 def _disagreement(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from intently_build.adapting.checkpoint import read_json
 from intently_build.errors import BuildError
 from intently_build.quantizing.outcome import RECORD as QUANTIZED
-from intently_build.recipe import AdapterRecipe, AdaptRecipe, PublishedRecipe, Recipe
+from intently_build.recipe import AdapterRecipe, AdaptRecipe, DistillRecipe, PublishedRecipe, Recipe
 from intently_build.run_folder import TRAINING, RunFolder
 from intently_build.steps.step import RECORD, read_record
 
@@ -27,6 +27,7 @@ class Origin:
       adapter: the adapter, or empty.
       parameters: of the model before its head was cut out.
       tools: versions of what made it.
+      teachers: who it was distilled from.
     """
 
     created: int
@@ -34,6 +35,7 @@ class Origin:
     adapter: str
     parameters: int
     tools: dict[str, str]
+    teachers: tuple[str, ...] = ()
 
 
 def read_origin(recipe: Recipe, run: RunFolder, given: Path | None) -> Origin:
@@ -58,7 +60,7 @@ def read_origin(recipe: Recipe, run: RunFolder, given: Path | None) -> Origin:
         return _published_origin(recipe, run, given)
     made = read_json(run.model / TRAINING, "train it again")
     created = _created(made.get("finished"), run.model.glob(WEIGHTS))
-    return Origin(created, "", "", int(made["parameters"]), dict(made["tools"]))
+    return Origin(created, _student(recipe), "", int(made["parameters"]), dict(made["tools"]), _teachers(run))
 
 
 def _published_origin(recipe: PublishedRecipe, run: RunFolder, given: Path | None) -> Origin:
@@ -75,6 +77,20 @@ def quantized_origin(origin: Origin, checkpoint: Path) -> Origin:
         return origin
     tools = read_json(checkpoint / QUANTIZED, "quantize it again").get("tools") or {}
     return replace(origin, tools=origin.tools | {name: str(version) for name, version in tools.items()})
+
+
+def _student(recipe: Recipe) -> str:
+    return (recipe.distill.student or "") if isinstance(recipe, DistillRecipe) else ""
+
+
+def _teachers(run: RunFolder) -> tuple[str, ...]:
+    """Returns the teachers with their revisions, and the n-grams if they were asked; none if nobody was."""
+    record = read_record(run.teaching / RECORD)
+    if record is None:
+        return ()
+    revisions: dict[str, str] = record.identity["settings"]["teachers"]
+    named = tuple(f"{name} (revision {revision})" for name, revision in revisions.items())
+    return (*named, "n-grams") if record.identity["settings"]["distill"]["ngrams"] else named
 
 
 def _created(finished: object, weights: Iterable[Path]) -> int:

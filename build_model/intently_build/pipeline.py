@@ -1,6 +1,6 @@
 """All steps from a recipe to a bundle: which there are, and what each is made from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,11 @@ from intently_build.adapting.matching import base_identity, check_match
 from intently_build.adapting.merge import merge_step
 from intently_build.adapting.probes import Probes, spread
 from intently_build.adapting.tokens import extend_step, missing_tokens
+from intently_build.bundles.manifest import read_manifest
 from intently_build.describing import Contents
+from intently_build.distilling.distill import distill_step
+from intently_build.distilling.teach import revisions, teach_step
+from intently_build.distilling.teachers import check_labels, find_teacher
 from intently_build.errors import BuildError
 from intently_build.head_step import code_tokens, head_step
 from intently_build.layout import prompt_layout
@@ -20,7 +24,15 @@ from intently_build.origin import quantized_origin, read_origin
 from intently_build.package import notice_files, package_step
 from intently_build.published import published_head_step, read_published
 from intently_build.quantize_step import quantize_step
-from intently_build.recipe import AdapterRecipe, AdaptRecipe, PublishedRecipe, Recipe, ScratchRecipe, load_recipe
+from intently_build.recipe import (
+    AdapterRecipe,
+    AdaptRecipe,
+    DistillRecipe,
+    PublishedRecipe,
+    Recipe,
+    ScratchRecipe,
+    load_recipe,
+)
 from intently_build.run_folder import RunFolder, RunIdentity, run_identity
 from intently_build.steps.digests import Digests
 from intently_build.steps.step import RECORD, Step, read_record
@@ -61,7 +73,7 @@ class Build:
         """The model that the head is made of: causal, or a classifier with a trained head."""
         if isinstance(self.recipe, PublishedRecipe):
             return self.path.parent / self.recipe.published.checkpoint
-        return self.run.model if isinstance(self.recipe, ScratchRecipe) else self.run.merged
+        return self.run.model if isinstance(self.recipe, ScratchRecipe | DistillRecipe) else self.run.merged
 
     @property
     def classifier(self) -> Path:
@@ -77,12 +89,15 @@ class Build:
     def identity(self) -> RunIdentity | None:
         """What the run is trained from; None if the recipe trains nothing."""
         recipe = self.recipe
-        if not isinstance(recipe, ScratchRecipe | AdaptRecipe):
+        if not isinstance(recipe, ScratchRecipe | AdaptRecipe | DistillRecipe):
             return None
         files = (*self.data.train.files, *self.data.validation.files)
-        if isinstance(recipe, AdaptRecipe):
-            base = base_identity(read_checkpoint(find_base(self.path, recipe.adapt.base, self._runs)), self.digests)
+        start = self._start
+        if start:
+            base = base_identity(read_checkpoint(start), self.digests)
             files = (*files, *((f"base {name}", digest) for name, digest in base.items()))
+        if isinstance(recipe, DistillRecipe):
+            files = (*files, *((f"teacher {name}", each) for name, each in revisions(self._teachers(recipe)).items()))
         return run_identity(recipe, files, self.digests.file(self.files["labels"]))
 
     def model_steps(self, device: Device) -> list[Callable[[], Step]]:
@@ -92,6 +107,8 @@ class Build:
             return [lambda: train_step(self.path, recipe, self.data, self.run, device)]
         if isinstance(recipe, AdaptRecipe):
             return self._adapting(recipe, device)
+        if isinstance(recipe, DistillRecipe):
+            return self._distilling(recipe, device)
         if isinstance(recipe, AdapterRecipe):
             return [self._merging(find_base(self.path, recipe.adapter.base, self._runs), self._given_adapter(recipe))]
         return []  # published: it is there
@@ -111,11 +128,14 @@ class Build:
 
         Its record goes to the folder `records` of the run.
         """
-        stored = checkpoint or self.classifier
+        return package_step(self.contents(checkpoint or self.classifier), output, self.run.path / records)
+
+    def contents(self, stored: Path) -> Contents:
+        """Returns what a bundle of the classifier in `stored` is packaged from, once the head has been made."""
         record = read_record(self.run.head / RECORD)
         if record is None:
             raise BuildError(f"{self.run.head}: no classifier there; run `intently-build run {self.path}`")
-        contents = Contents(
+        return Contents(
             self.recipe,
             self.text,
             self.data,
@@ -125,15 +145,18 @@ class Build:
             tuple(record.proof["code_token_ids"]),
             quantized_origin(read_origin(self.recipe, self.run, self._given), stored),
         )
-        return package_step(contents, output, self.run.path / records)
 
     def check(self) -> None:
         """Looks at what the recipe builds on, before anything is trained. Raises BuildError."""
         code_tokens(self.recipe, len(self.data.labels.names))
         notice_files(self.recipe, data_folder(self.path, self.recipe))
-        if isinstance(self.recipe, AdaptRecipe):
-            base = read_checkpoint(find_base(self.path, self.recipe.adapt.base, self._runs))
+        start = self._start
+        base = read_checkpoint(start) if start else None
+        if isinstance(self.recipe, AdaptRecipe) and base:
             check_lora(self.recipe.adapt.lora, base)
+        if isinstance(self.recipe, DistillRecipe):
+            for bundle in self._teachers(self.recipe).values():
+                check_labels(bundle, read_manifest(bundle), self.data.labels.names)
         if isinstance(self.recipe, AdapterRecipe):
             self._check_adapter(self.recipe)
         if isinstance(self.recipe, PublishedRecipe):
@@ -163,14 +186,39 @@ class Build:
     def _given_adapter(self, recipe: AdapterRecipe) -> Path:
         return self.path.parent / recipe.adapter.folder
 
+    @property
+    def _start(self) -> Path | None:
+        """The causal checkpoint that the training begins with; None if it begins from nothing."""
+        if isinstance(self.recipe, AdaptRecipe):
+            return find_base(self.path, self.recipe.adapt.base, self._runs)
+        student = self.recipe.distill.student if isinstance(self.recipe, DistillRecipe) else None
+        return find_base(self.path, student, self._runs) if student else None
+
+    def _teachers(self, recipe: DistillRecipe) -> dict[str, Path]:
+        return {name: find_teacher(self.path, name, self._runs) for name in recipe.distill.teachers}
+
     def _adapting(self, recipe: AdaptRecipe, device: Device) -> list[Callable[[], Step]]:
-        found = find_base(self.path, recipe.adapt.base, self._runs)
-        codes = code_tokens(recipe, len(self.data.labels.names))
-        lacking = missing_tokens(found / TOKENIZER, (*recipe.adapt.new_tokens, *codes))
-        base = self.run.base if lacking else found
-        steps: list[Callable[[], Step]] = [lambda: extend_step(found, self.run.base, lacking)] if lacking else []
+        base, steps = self._extending(find_base(self.path, recipe.adapt.base, self._runs), recipe.adapt.new_tokens)
         steps.append(lambda: adapt_step(self.path, recipe, self.data, base, self.run, device, self.digests))
         return [*steps, self._merging(base, self.run.adapter)]
+
+    def _distilling(self, recipe: DistillRecipe, device: Device) -> list[Callable[[], Step]]:
+        start = self._start
+        student, steps = self._extending(start, ()) if start else (None, [])
+        teachers = self._teachers(recipe)
+        return [
+            *steps,
+            lambda: teach_step(self.path, recipe, self.data, teachers, self.run, device),
+            lambda: distill_step(self.path, recipe, self.data, student, self.run, device),
+        ]
+
+    def _extending(self, found: Path, new_tokens: Sequence[str]) -> tuple[Path, list[Callable[[], Step]]]:
+        """Returns the checkpoint with all tokens that the recipe needs, and the step that makes it, if there is one."""
+        codes = code_tokens(self.recipe, len(self.data.labels.names))
+        lacking = missing_tokens(found / TOKENIZER, (*new_tokens, *codes))
+        if not lacking:
+            return found, []
+        return self.run.base, [lambda: extend_step(found, self.run.base, lacking)]
 
     def _merging(self, base: Path, adapter: Path) -> Callable[[], Step]:
         return lambda: merge_step(base, adapter, self.run.merged, self.probes, self.digests)

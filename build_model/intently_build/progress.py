@@ -31,9 +31,10 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]  # transformers i
 
     def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: dict[str, float], **_kwargs: Any) -> None:
         """Says how the epoch went."""
+        accuracy = f"accuracy {metrics['eval_accuracy']:.4f}  " if "eval_accuracy" in metrics else ""
         self._journal.say(
             f"epoch {state.epoch or 0:.0f}  step {state.global_step}  "
-            f"validation: accuracy {metrics['eval_accuracy']:.4f}  loss {metrics['eval_loss']:.4f}"
+            f"validation: {accuracy}loss {metrics['eval_loss']:.4f}"
         )
 
     def on_train_end(self, _args: Any, _state: Any, _control: Any, **_kwargs: Any) -> None:

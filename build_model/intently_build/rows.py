@@ -71,6 +71,12 @@ def read_labels(folder: Path, data: Data) -> Labels:
     return Labels(intents, out_of_scope)
 
 
+def read_label_words(path: Path, field: str) -> dict[str, str]:
+    """Returns the words for each intent of a label file, by name: `field` of its entry. Raises BuildError."""
+    entries = [_entry(record, ("intent", field), f"{path}: entry {n}") for n, record in enumerate(_json(path))]
+    return {entry[0]: entry[1] for entry in entries}
+
+
 def read_split(folder: Path, data: Data, labels: Labels, split: Split) -> SplitRows:
     """Returns the rows of `split`, those out of scope apart. Raises BuildError naming file and line."""
     names = {name: row for row, name in enumerate(labels.names)}

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from intently_build.errors import BuildError
-from intently_build.recipe import AdaptRecipe, ScratchRecipe
+from intently_build.recipe import AdaptRecipe, DistillRecipe, ScratchRecipe
 
 TRAINING = "training.json"  # beside a trained model or adapter: what came out, and which versions made it
 
@@ -41,6 +41,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """transformers' checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def teaching(self) -> Path:
+        """What teachers were asked, and what they said, where the recipe distils."""
+        return self.path / "teaching"
 
     @property
     def adapter(self) -> Path:
@@ -116,7 +121,9 @@ class RunFolder:
         return max(complete)[1] if complete else None
 
 
-def run_identity(recipe: ScratchRecipe | AdaptRecipe, files: tuple[tuple[str, str], ...], labels: str) -> RunIdentity:
+def run_identity(
+    recipe: ScratchRecipe | AdaptRecipe | DistillRecipe, files: tuple[tuple[str, str], ...], labels: str
+) -> RunIdentity:
     """Returns the identity of a run of `recipe` on files with these SHA-256 and a label file with that one."""
     return RunIdentity(recipe.training_fingerprint(), dict(files), labels)
 

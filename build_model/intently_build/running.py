@@ -1,4 +1,4 @@
-"""`intently-build run` and `adapt`, `merge`, `package`: which steps each performs, in what folder."""
+"""`intently-build run` and `adapt`, `distill`, `merge`, `package`: which steps each performs, in what folder."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from intently_build.adapting.merge import merge_step
 from intently_build.adapting.probes import Probes
 from intently_build.errors import BuildError
 from intently_build.pipeline import RECORDS, Build, load_build
-from intently_build.recipe import AdaptRecipe
+from intently_build.recipe import AdaptRecipe, DistillRecipe, is_pretraining
 from intently_build.run_folder import RunFolder
 from intently_build.steps.digests import Digests
 from intently_build.steps.disk import disk_errors
@@ -51,10 +51,15 @@ class Run:
 
 
 def run(asked: Run, console: Console) -> bool:
-    """Performs every step of a recipe, from the first that is not done.
+    """Performs every step of a recipe, from the first that is not done. The recipe of a base ends with the base.
 
     Returns whether the bundle passed the recipe's gate; true if it was not evaluated. Raises BuildError.
     """
+    if is_pretraining(asked.recipe):
+        from intently_build.pretraining.pretrain import pretrain
+
+        pretrain(asked.recipe, asked.folder, asked.device, asked.restart, console)
+        return True
     build = load_build(asked.recipe, asked.folder)
     on_gpu(asked.device)
     output = asked.bundle or build.run.path / "bundle"
@@ -99,13 +104,27 @@ def adapt(recipe: Path, folder: Path | None, device: Device, restart: bool, cons
     build = load_build(recipe, folder)
     if not isinstance(build.recipe, AdaptRecipe):
         raise BuildError(f"{recipe}: has no section adapt; `intently-build run {recipe}` builds it")
+    _train(build, device, restart, console, leave_out=1)  # the merging
+
+
+def distill(recipe: Path, folder: Path | None, device: Device, restart: bool, console: Console) -> None:
+    """Asks the teachers of a recipe, and trains its student; or goes on where it stopped. Raises BuildError."""
+    build = load_build(recipe, folder)
+    if not isinstance(build.recipe, DistillRecipe):
+        raise BuildError(f"{recipe}: has no section distill; `intently-build run {recipe}` builds it")
+    _train(build, device, restart, console)
+
+
+def _train(build: Build, device: Device, restart: bool, console: Console, leave_out: int = 0) -> None:
+    """Performs the steps that end with the model, but for so many at the end."""
     on_gpu(device)
     build.check()
     with disk_errors(build.run.path):
         if build.identity:
             build.run.claim(build.identity, restart)
     with disk_errors(build.run.path), keep_journal(build.run.path, console) as journal:
-        perform(build.model_steps(device)[:-1], build.digests, journal)  # all but the merging
+        steps = build.model_steps(device)
+        perform(steps[: len(steps) - leave_out], build.digests, journal)
 
 
 def merge(base: Path, adapter: Path, output: Path, replace: bool, console: Console) -> None:

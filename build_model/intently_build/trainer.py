@@ -1,23 +1,42 @@
 """Trains a model, new or with an adapter, by transformers' own Trainer; goes on from its last checkpoint."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 import transformers
 
 from intently_build.errors import BuildError
-from intently_build.examples import Collator, ExampleSet
-from intently_build.objective import Objective
 from intently_build.progress import TrainingProgress
-from intently_build.recipe import Training
+from intently_build.recipe import Schedule
 from intently_build.run_folder import RunFolder
 from intently_build.steps.journal import Journal
 
 Device = Literal["auto", "cpu", "cuda"]
+
+
+class Loss(Protocol):
+    """What a model is trained to lessen."""
+
+    def __call__(
+        self, model: torch.nn.Module, batch: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Returns the loss of a batch, and what else came out of it."""
+
+
+class Examples(Protocol):
+    """A data set as transformers' Trainer reads it."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int) -> Any:
+        """One of them."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +47,22 @@ class Task:
       model: the model, or the peft model, in training.
       objective: its loss.
       train, validation: the examples.
-      pad_token_id: what batches are filled with.
-      intents: how many of the labels are intents.
+      collator: puts them together into batches.
+      intents: how many of the labels are intents; none for a model that knows no labels and is chosen by its loss.
     """
 
     model: Any
-    objective: Objective
-    train: ExampleSet
-    validation: ExampleSet
-    pad_token_id: int
-    intents: int
+    objective: Loss
+    train: Examples
+    validation: Examples
+    collator: Callable[[Sequence[Any]], dict[str, torch.Tensor]]
+    intents: int | None
 
 
 class LabelTrainer(transformers.Trainer):  # type: ignore[misc]  # transformers is not typed
     """transformers' Trainer with our loss."""
 
-    def __init__(self, objective: Objective, **kwargs: Any) -> None:
+    def __init__(self, objective: Loss, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._objective = objective
 
@@ -65,16 +84,16 @@ def quiet() -> None:
     transformers.logging.disable_progress_bar()
 
 
-def fit(task: Task, settings: Training, run: RunFolder, device: Device, journal: Journal) -> LabelTrainer:
+def fit(task: Task, settings: Schedule, run: RunFolder, device: Device, journal: Journal) -> LabelTrainer:
     """Trains to the end, or goes on from the run's last checkpoint. Returns the trainer with the best model in it."""
     trainer = LabelTrainer(
         task.objective,
         model=task.model,
-        args=_arguments(settings, run, device, len(task.train)),
+        args=_arguments(task, settings, run, device),
         train_dataset=task.train,
         eval_dataset=task.validation,
-        data_collator=Collator(task.pad_token_id),
-        compute_metrics=lambda scored: _in_scope_accuracy(scored, task.intents),
+        data_collator=task.collator,
+        compute_metrics=None if task.intents is None else partial(_in_scope_accuracy, intents=task.intents),
         callbacks=[TrainingProgress(journal)],
     )
     trainer.remove_callback(transformers.PrinterCallback)
@@ -88,7 +107,7 @@ def fit(task: Task, settings: Training, run: RunFolder, device: Device, journal:
 def summary(trainer: LabelTrainer, parameters: int, tools: tuple[str, ...]) -> dict[str, Any]:
     """Returns what came out, and what made it: plain JSON."""
     return {
-        "validation_accuracy": trainer.state.best_metric,
+        f"validation_{trainer.args.metric_for_best_model}": trainer.state.best_metric,
         "best_step": trainer.state.best_global_step,
         "steps": trainer.state.global_step,
         "parameters": parameters,
@@ -105,9 +124,9 @@ def on_gpu(device: Device) -> bool:
     return device != "cpu" and torch.cuda.is_available()
 
 
-def _arguments(settings: Training, run: RunFolder, device: Device, rows: int) -> transformers.TrainingArguments:
+def _arguments(task: Task, settings: Schedule, run: RunFolder, device: Device) -> transformers.TrainingArguments:
     gpu = on_gpu(device)
-    steps = -(-rows // settings.batch_size) * settings.epochs
+    steps = -(-len(task.train) // settings.batch_size) * settings.epochs
     return transformers.TrainingArguments(
         output_dir=str(run.checkpoints),
         use_cpu=not gpu,
@@ -126,8 +145,8 @@ def _arguments(settings: Training, run: RunFolder, device: Device, rows: int) ->
         save_strategy="epoch",
         save_total_limit=2,
         load_best_model_at_end=True,
-        metric_for_best_model="accuracy",
-        greater_is_better=True,
+        metric_for_best_model="loss" if task.intents is None else "accuracy",
+        greater_is_better=task.intents is not None,
         logging_strategy="no",
         report_to="none",
         disable_tqdm=True,

@@ -11,8 +11,9 @@ from intently_build.adapting.adapter import CONFIG, WEIGHTS
 from intently_build.adapting.checkpoint import TOKENIZER, Checkpoint, read_checkpoint
 from intently_build.adapting.lora import AdaptedCodes, AdaptedScore, add_lora
 from intently_build.adapting.matching import BASE, base_identity
+from intently_build.beginning import check_prefix
 from intently_build.errors import BuildError
-from intently_build.examples import ExampleSet
+from intently_build.examples import Collator, ExampleSet
 from intently_build.head_step import code_ids, code_tokens
 from intently_build.layout import prompt_layout
 from intently_build.objective import Objective, add_dropout
@@ -22,7 +23,6 @@ from intently_build.run_folder import TRAINING, RunFolder, write_json
 from intently_build.steps.digests import Digests
 from intently_build.steps.journal import Journal
 from intently_build.steps.step import Proof, Step
-from intently_build.train import check_prefix
 from intently_build.trainer import Device, Task, fit, on_gpu, quiet, summary
 from intently_build.training_data import TrainingData, data_files, rows_to_train
 
@@ -93,7 +93,7 @@ def _task(
         Objective(encoder.prefix_ids, readout, recipe.training),
         ExampleSet(rows_to_train(recipe, data), encoder, recipe.training.noise, ordinary),
         ExampleSet(data.validation.in_scope, encoder, None, ordinary),
-        int(padding) if padding is not None else 0,  # what fills a batch up is never looked at
+        Collator(int(padding) if padding is not None else 0),  # what fills a batch up is never looked at
         len(data.labels.intents),
     )
 

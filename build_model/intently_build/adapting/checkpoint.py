@@ -9,6 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from intently_build.errors import BuildError
+from intently_build.recipe import recipe_name
 from intently_build.steps.digests import Digests
 
 TOKENIZER = "tokenizer.json"
@@ -108,7 +109,7 @@ def find_base(recipe: Path, base: str, runs: Path) -> Path:
     """
     path = recipe.parent / base
     if path.suffix in (".yaml", ".yml"):
-        model = _model_of(runs / _name_of(path))
+        model = _model_of(runs / recipe_name(path))
         if model is None:
             raise BuildError(f"{recipe}: its base {base} is not built; run `intently-build run {path}` first")
         return model
@@ -124,8 +125,3 @@ def _model_of(run: Path) -> Path | None:
     """Returns the causal model that a run ended with, if it did."""
     return next((run / name for name in ("merged", "model") if (run / name / "config.json").exists()), None)
 
-
-def _name_of(recipe: Path) -> str:
-    from intently_build.recipe import load_recipe
-
-    return load_recipe(recipe)[0].name

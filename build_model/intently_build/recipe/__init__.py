@@ -2,20 +2,32 @@
 
 from intently_build.recipe.adapting import Adapt, Adapter, Lora, Published
 from intently_build.recipe.data import Data, OutOfScopeData
+from intently_build.recipe.distilling import Alter, Distill
 from intently_build.recipe.finishing import Calibration, Evaluate, Gate, Quantize
+from intently_build.recipe.pretraining import Pretrain, PretrainRecipe, Source
 from intently_build.recipe.prompt import Example, Limits, PromptText, Turns
-from intently_build.recipe.reading import load_recipe, parse_recipe
-from intently_build.recipe.recipe import AdapterRecipe, AdaptRecipe, PublishedRecipe, Recipe, ScratchRecipe
-from intently_build.recipe.training import Architecture, Noise, TokenizerSize, Training
+from intently_build.recipe.reading import is_pretraining, load_pretraining, load_recipe, parse_recipe, recipe_name
+from intently_build.recipe.recipe import (
+    AdapterRecipe,
+    AdaptRecipe,
+    DistillRecipe,
+    PublishedRecipe,
+    Recipe,
+    ScratchRecipe,
+)
+from intently_build.recipe.training import Architecture, Noise, Schedule, TokenizerSize, Training
 
 __all__ = [
     "Adapt",
     "AdaptRecipe",
     "Adapter",
     "AdapterRecipe",
+    "Alter",
     "Architecture",
     "Calibration",
     "Data",
+    "Distill",
+    "DistillRecipe",
     "Evaluate",
     "Example",
     "Gate",
@@ -23,15 +35,22 @@ __all__ = [
     "Lora",
     "Noise",
     "OutOfScopeData",
+    "Pretrain",
+    "PretrainRecipe",
     "PromptText",
     "Published",
     "PublishedRecipe",
     "Quantize",
     "Recipe",
+    "Schedule",
     "ScratchRecipe",
+    "Source",
     "TokenizerSize",
     "Training",
     "Turns",
+    "is_pretraining",
+    "load_pretraining",
     "load_recipe",
     "parse_recipe",
+    "recipe_name",
 ]

@@ -1,4 +1,4 @@
-"""A recipe: what every one has, and the four ways in which the model comes to be."""
+"""A recipe: what every one has, and the five ways in which the model comes to be."""
 
 import hashlib
 from typing import Annotated, Self
@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from intently_build.recipe.adapting import Adapt, Adapter, Published
 from intently_build.recipe.data import Data
+from intently_build.recipe.distilling import Distill
 from intently_build.recipe.finishing import Calibration, Evaluate, Quantize
 from intently_build.recipe.prompt import Example, Limits, PromptText
 from intently_build.recipe.section import NonEmpty, Section
@@ -49,6 +50,26 @@ class ScratchRecipe(Recipe):
     def training_fingerprint(self) -> str:
         """Returns a SHA-256 over what the training depends on: a run made under another one is another model."""
         return self._fingerprint({"data", "prompt", "limits", "tokenizer", "model", "training"})
+
+
+class DistillRecipe(Recipe):
+    """A model that learns from others: from scratch, or from a checkpoint that `distill.student` names."""
+
+    distill: Distill
+    tokenizer: TokenizerSize | None = None
+    model: Architecture | None = None
+    training: Training
+
+    @model_validator(mode="after")
+    def _has_one_student(self) -> Self:
+        made = self.tokenizer is not None and self.model is not None
+        if made == (self.distill.student is not None):
+            raise ValueError("the student: give tokenizer and model, or distill.student, and not both")
+        return self
+
+    def training_fingerprint(self) -> str:
+        """Returns a SHA-256 over what the training depends on, but for the teachers' and the student's weights."""
+        return self._fingerprint({"data", "prompt", "limits", "distill", "tokenizer", "model", "training"})
 
 
 class AdaptRecipe(Recipe):

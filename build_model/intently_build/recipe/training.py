@@ -41,8 +41,8 @@ class Noise(Section):
     context: Share = 0.0  # of the rows, with one or two turns from other rows before them
 
 
-class Training(Section):
-    """How the model is trained."""
+class Schedule(Section):
+    """How long a model is trained, how fast, and what keeps it from learning its rows by heart."""
 
     seed: int = 0
     epochs: PositiveInt
@@ -51,6 +51,11 @@ class Training(Section):
     warmup: Share = 0.05  # of the steps
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     dropout: Share = 0.0  # on embeddings and on what each block adds
+
+
+class Training(Schedule):
+    """How a model is trained to tell intents."""
+
     label_smoothing: Share = 0.0
     utterance_loss: Annotated[float, Field(ge=0)] = 0.0  # weight of the language-model loss on the utterance
     consistency: Annotated[float, Field(ge=0)] = 0.0  # weight of the disagreement of two passes (R-Drop)

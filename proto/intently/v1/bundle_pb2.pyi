@@ -162,7 +162,7 @@ class Quantization(_message.Message):
     def __init__(self, method: _Optional[str] = ..., bits: _Optional[int] = ..., group_size: _Optional[int] = ..., dtype: _Optional[str] = ...) -> None: ...
 
 class Origin(_message.Message):
-    __slots__ = ("base_model", "adapter", "recipe", "recipe_sha256", "data", "tools", "parameters")
+    __slots__ = ("base_model", "adapter", "recipe", "recipe_sha256", "data", "tools", "parameters", "teachers")
     class ToolsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -177,6 +177,7 @@ class Origin(_message.Message):
     DATA_FIELD_NUMBER: _ClassVar[int]
     TOOLS_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    TEACHERS_FIELD_NUMBER: _ClassVar[int]
     base_model: str
     adapter: str
     recipe: str
@@ -184,7 +185,8 @@ class Origin(_message.Message):
     data: _containers.RepeatedCompositeFieldContainer[DataSource]
     tools: _containers.ScalarMap[str, str]
     parameters: int
-    def __init__(self, base_model: _Optional[str] = ..., adapter: _Optional[str] = ..., recipe: _Optional[str] = ..., recipe_sha256: _Optional[str] = ..., data: _Optional[_Iterable[_Union[DataSource, _Mapping]]] = ..., tools: _Optional[_Mapping[str, str]] = ..., parameters: _Optional[int] = ...) -> None: ...
+    teachers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, base_model: _Optional[str] = ..., adapter: _Optional[str] = ..., recipe: _Optional[str] = ..., recipe_sha256: _Optional[str] = ..., data: _Optional[_Iterable[_Union[DataSource, _Mapping]]] = ..., tools: _Optional[_Mapping[str, str]] = ..., parameters: _Optional[int] = ..., teachers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DataSource(_message.Message):
     __slots__ = ("name", "license", "sha256", "attribution")
