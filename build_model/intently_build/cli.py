@@ -18,6 +18,7 @@ from intently_build.commands import (
     pretrain,
     quantize,
     run,
+    synth,
     train,
     verify,
 )
@@ -39,6 +40,7 @@ _COMMANDS = (
     verify,
     diff,
     plan,
+    synth,
 )
 
 

@@ -32,12 +32,13 @@ def is_quantized(folder: Path) -> bool:
         raise BuildError(f"{folder / 'config.json'}: cannot read it: {error}") from error
 
 
-def dequantize(folder: Path) -> dict[str, torch.Tensor]:
-    """Returns every weight of the checkpoint in float32, by the name that it has in an unquantized one.
+def dequantize(folder: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """Returns every weight of the checkpoint in float32 on `device`, by the name that it has in an unquantized one.
 
     Raises BuildError for a layer that is stored in a way that is not known.
     """
-    stored = {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()}
+    files = sorted(folder.glob("*.safetensors"))
+    stored = {name: tensor for file in files for name, tensor in load_file(file, device).items()}
     layers: dict[str, dict[str, torch.Tensor]] = {}
     for name in stored:
         layer, _, part = name.rpartition(".")
@@ -84,5 +85,5 @@ def _packed(parts: Tensors) -> torch.Tensor:
 
 def _unpack(packed: torch.Tensor) -> torch.Tensor:
     """Returns the 4-bit values (rows, 8 x columns) in int32s (rows, columns), from the lowest bits up."""
-    shifts = torch.arange(0, 4 * PACKED, 4)
+    shifts = torch.arange(0, 4 * PACKED, 4, device=packed.device)
     return ((packed.long().unsqueeze(-1) >> shifts) & 0xF).flatten(1).float()

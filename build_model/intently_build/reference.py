@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import Qwen2Config, Qwen2ForSequenceClassification, logging
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
 from intently_build.dequantizing import dequantize, is_quantized
 from intently_build.objective import last_states, tail_states
@@ -15,23 +16,19 @@ from intently_build.prompt import PromptEncoder
 BATCH = 64
 
 
-def load_classifier(folder: Path) -> Qwen2ForSequenceClassification:
-    """Returns the bundle's checkpoint in float32, on the CPU, ready to answer; quantized weights are spelled out."""
+def load_classifier(folder: Path, device: str = "cpu") -> Qwen2ForSequenceClassification:
+    """Returns the bundle's checkpoint in float32, on `device`, ready to answer; quantized weights are spelled out."""
     logging.disable_progress_bar()
     if is_quantized(folder):
-        config = Qwen2Config.from_pretrained(folder)
-        del config.quantization_config
-        classifier = Qwen2ForSequenceClassification(config).float()
-        classifier.load_state_dict(dequantize(folder))
-        return classifier.eval()
-    return Qwen2ForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+        return _spelled_out(folder, device).eval()
+    return Qwen2ForSequenceClassification.from_pretrained(folder, dtype=torch.float32).to(device).eval()
 
 
 def prompt_logits(classifier: Qwen2ForSequenceClassification, prompt: Sequence[int]) -> NDArray[np.float64]:
     """Returns the logits (labels) of one whole prompt, by transformers' own forward pass."""
     with torch.inference_mode():
-        logits = classifier(input_ids=torch.tensor([list(prompt)])).logits[0]
-    return np.asarray(logits.double().numpy(), dtype=np.float64)
+        logits = classifier(input_ids=torch.tensor([list(prompt)], device=classifier.device)).logits[0]
+    return np.asarray(logits.double().cpu().numpy(), dtype=np.float64)
 
 
 def text_logits(
@@ -51,3 +48,13 @@ def text_logits(
             states = tail_states(classifier.model, prefix, batch)
             answers[chosen] = classifier.score(last_states(states, last)).double().numpy()
     return answers
+
+
+def _spelled_out(folder: Path, device: str) -> Qwen2ForSequenceClassification:
+    config = Qwen2Config.from_pretrained(folder)
+    del config.quantization_config
+    with torch.device("meta"):  # neither memory nor time for weights that are replaced at once
+        classifier = Qwen2ForSequenceClassification(config).float()
+    classifier.model.rotary_emb = Qwen2RotaryEmbedding(config).to(device)  # has no weights to load
+    classifier.load_state_dict(dequantize(folder, device), assign=True)
+    return classifier
