@@ -4,18 +4,20 @@ from pathlib import Path
 
 from intently_build.errors import BuildError
 from intently_build.layout import prompt_layout
-from intently_build.recipe import Recipe
+from intently_build.recipe import Quantize, Recipe
 from intently_build.rows import split_files
 from intently_build.steps.journal import Journal
 from intently_build.steps.step import Proof, Step
 
 
-def quantize_step(recipe_path: Path, recipe: Recipe, checkpoint: Path, folder: Path) -> Step:
+def quantize_step(
+    recipe_path: Path, recipe: Recipe, checkpoint: Path, folder: Path, instead: Quantize | None = None
+) -> Step:
     """Returns the step that quantizes `checkpoint` by the recipe's training rows, in the prompt that they are asked in.
 
-    Raises BuildError if the recipe does not quantize.
+    It does so as the recipe says, or as `instead` says. Raises BuildError if neither says anything.
     """
-    settings = recipe.quantize
+    settings = instead or recipe.quantize
     if settings is None:
         raise BuildError(f"{recipe_path}: has no section quantize")
     rows = recipe_path.parent / recipe.data.folder

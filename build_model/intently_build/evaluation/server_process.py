@@ -1,6 +1,7 @@
 """An `intently-server` of our own, started for a measurement and ended with it."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intently_build.errors import BuildError
+from intently_build.quantizing.environment import VARIABLE as BUILD_ENVIRONMENT
 
 STOP_SECONDS = 60.0
 LAST_LINES = 5
@@ -48,7 +50,7 @@ class RunningServer:
 def serve(bundle: Path, settings: ServerSettings) -> Iterator[RunningServer]:
     """Serves the bundle on a free port of this machine, and yields once the server is SERVING.
 
-    Its other settings come from its environment, INTENTLY_..., as always.
+    Its other settings come from its environment, INTENTLY_..., as always; but for that of ours, which it would refuse.
 
     Raises BuildError if the server is not installed, ends early, or is not ready in time.
     """
@@ -64,8 +66,9 @@ def serve(bundle: Path, settings: ServerSettings) -> Iterator[RunningServer]:
             "drain-delay": 0,
         }
         command = [_program(), *(f"--{name}={value}" for name, value in options.items())]
+        variables = {name: value for name, value in os.environ.items() if name != BUILD_ENVIRONMENT}
         with log.open("wb") as stderr:
-            process = subprocess.Popen(command, stdout=stderr, stderr=stderr)  # noqa: S603  # our own server
+            process = subprocess.Popen(command, stdout=stderr, stderr=stderr, env=variables)  # noqa: S603  # our own
         try:
             yield RunningServer(_wait(process, ready, log, settings.start_seconds), process.pid)
         finally:

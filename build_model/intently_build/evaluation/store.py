@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from intently_build.errors import BuildError
 from intently_build.evaluation.answering import Measured
 from intently_build.evaluation.answers import Answers
-from intently_build.evaluation.figures import Performance
+from intently_build.evaluation.figures import Level, Performance
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ class AnswerStore:
             lines = (kept / "answers.jsonl").read_text(encoding="utf-8").splitlines()
             if facts["rows"] != len(lines):
                 raise ValueError(f"{len(lines)} of {facts['rows']} rows")
-            performance = facts["performance"] and Performance(**facts["performance"])
-            return Measured(self._answers([json.loads(line) for line in lines]), performance)
+            return Measured(self._answers([json.loads(line) for line in lines]), _performance(facts["performance"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BuildError(f"{kept}: cannot read the answers kept there: {error}; delete the folder") from error
 
@@ -110,3 +110,9 @@ class AnswerStore:
             confidences=np.array([record["confidence"] for record in records], dtype=np.float64),
             out_of_scope=np.array([record["out_of_scope_confidence"] for record in records], dtype=np.float64),
         )
+
+
+def _performance(facts: dict[str, Any] | None) -> Performance | None:
+    if facts is None:
+        return None
+    return Performance(**facts | {"levels": tuple(Level(**each) for each in facts.get("levels", ()))})

@@ -1,4 +1,4 @@
-"""GPUs that are known, their memory, and which formats vLLM runs on them by compute capability."""
+"""GPUs that are known, their memory, and which formats vLLM runs on them by compute capability; and on CPUs."""
 
 from dataclasses import dataclass
 
@@ -55,8 +55,13 @@ KNOWN = {
 }
 
 
+CPU = Gpu("cpu", 0.0, None)  # stands for any: its memory is the host's
+
+
 def support(gpu: Gpu, weights: WeightFormat) -> Support:
     """Returns whether vLLM 0.25 to 0.32 runs the format on the GPU (read in its source; see the formats' table)."""
+    if gpu == CPU:
+        return _on_a_cpu(weights)
     capability = gpu.capability
     if capability is None:
         return Support(True, "compute capability not given")
@@ -81,3 +86,12 @@ def _before_ampere(weights: WeightFormat) -> Support:
         return Support(False, "no bfloat16 before sm80")
     kernels = "INT8 W8A8, Cutlass" if weights.name == "int8" else "Marlin"
     return Support(True, f"{kernels}, in float16 only, which Qwen2.5 may overflow")
+
+
+def _on_a_cpu(weights: WeightFormat) -> Support:
+    """Measured with vLLM 0.32, but for bitsandbytes."""
+    if weights.name == "fp8":
+        return Support(True, "FP8 emulated, slow")
+    if weights.name == "bnb-int8":
+        return Support(True, "bitsandbytes by the plugin vllm-bnb-plugin")
+    return Support(True, {16: "bfloat16", 8: "INT8 W8A8", 4: "weights of 4 bits"}[weights.bits])

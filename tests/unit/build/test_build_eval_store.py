@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from intently_build.errors import BuildError
 from intently_build.evaluation.answering import Measured
 from intently_build.evaluation.answers import Answers
-from intently_build.evaluation.figures import Performance
+from intently_build.evaluation.figures import Level, Performance
 from intently_build.evaluation.store import AnswerStore, Question
 
 NAMES = ("pay", "refund", "取消")
@@ -30,7 +30,8 @@ def test_answers_come_back_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, float, float]]
 ) -> None:
     store = AnswerStore(tmp_path_factory.mktemp("kept"), NAMES)
-    performance = Performance(32, len(rows), 1.25, 3.5, 9.75, 123)
+    levels = (Level(1, 2, 0.5, 2.5, 3.5), Level(32, len(rows), 1.25, 3.5, 9.75))
+    performance = Performance(32, len(rows), 1.25, 3.5, 9.75, 123, 456, levels)
     store.save(QUESTION, measured(rows, performance))
     kept = store.load(QUESTION)
     assert kept is not None

@@ -22,17 +22,17 @@ from intently_build.evaluation.report.plots import (
 _LISTED = 15  # confusions and intents in a table
 
 
-def write_reports(page: Path, results: Results, gate: Gate, failures: Sequence[str]) -> None:
+def write_reports(page: Path, results: Results, gate: Gate, failures: Sequence[str], notes: Sequence[str] = ()) -> None:
     """Writes the page, and the JSON beside it under the same name. Raises BuildError if they cannot be written."""
     try:
         write_text(page.with_suffix(".json"), results_json(results, gate, failures))
-        write_text(page, results_html(results, gate, failures))
+        write_text(page, results_html(results, gate, failures, notes))
     except OSError as error:
         raise BuildError(f"{page}: cannot write the report: {error}") from error
 
 
-def results_html(results: Results, gate: Gate, failures: Sequence[str]) -> str:
-    """Returns the page."""
+def results_html(results: Results, gate: Gate, failures: Sequence[str], notes: Sequence[str] = ()) -> str:
+    """Returns the page; `notes` stand above the tables."""
     environment = Environment(
         loader=PackageLoader("intently_build.evaluation", "report"),
         autoescape=True,
@@ -45,11 +45,13 @@ def results_html(results: Results, gate: Gate, failures: Sequence[str]) -> str:
         results=results,
         gate=gate,
         failures=failures,
+        notes=notes,
         overview=_overview(results),
         plots={bundle.name: _plots(bundle) for bundle in results.bundles},
         lowest={bundle.name: _lowest(bundle.quality.intents) for bundle in results.bundles},
         series=series,
         listed=_LISTED,
+        on_gpu=any(bundle.performance and bundle.performance.peak_gpu_memory_bytes for bundle in results.bundles),
     )
 
 

@@ -35,4 +35,6 @@ def _bundle(bundle: BundleResult) -> dict[str, Any]:
     fields = asdict(bundle)
     if bundle.performance:
         fields["performance"]["calls_per_second"] = bundle.performance.calls_per_second
+        for level, found in zip(fields["performance"]["levels"], bundle.performance.levels, strict=True):
+            level["calls_per_second"] = found.calls_per_second
     return fields
