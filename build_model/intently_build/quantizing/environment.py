@@ -27,20 +27,25 @@ class Environments:
         named = self.variables.get(VARIABLE)
         return Path(named).absolute() if named else self.prefix.parent / FOLDER
 
-    def python_with(self, tool: str) -> Path:
-        """Returns the Python of an environment that has `tool`, this one first.
+    def python_with(self, *tools: str, install: str = INSTALL) -> Path:
+        """Returns the Python of an environment that has all of `tools`, this one first.
 
-        Raises BuildError with the command that installs it if neither has.
+        Raises BuildError with the command that installs them, `install`, if neither has.
         """
-        if find_spec(tool) is not None:
+        if all(find_spec(tool) is not None for tool in tools):
             return Path(sys.executable)
         python = self.build / "bin" / "python"
-        if not python.exists() or not any((self.build / "lib").glob(f"python3*/site-packages/{tool}/__init__.py")):
+        missing = [tool for tool in tools if not python.exists() or not self._has(tool)]
+        if missing:
             raise BuildError(
-                f"{tool} is neither installed here nor in {self.build}: `{INSTALL}` installs it there "
+                f"{' and '.join(missing)} is neither installed here nor in {self.build}: `{install}` installs it there "
                 f"({VARIABLE} may name another folder)"
             )
         return python
+
+    def _has(self, tool: str) -> bool:
+        """Whether the build environment has it."""
+        return any((self.build / "lib").glob(f"python3*/site-packages/{tool}/__init__.py"))
 
 
 def here() -> Environments:

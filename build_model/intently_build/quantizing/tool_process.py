@@ -7,11 +7,11 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 
 from intently_build.errors import BuildError
-from intently_build.quantizing.job import Job
 
 PACKAGES = Path(__file__).resolve().parents[2]  # where intently_build is imported from
 STOP_SECONDS = 10.0
@@ -19,16 +19,36 @@ SHOWN = 100  # characters of the tool's last line
 TAIL_BYTES = 4096
 LEAST_BYTES = 1 << 20
 DISK_FULL = "No space left on device"
+WORKER = "intently_build.quantizing.worker"
 
 
-def run_tool(python: Path, job: Job, log: Path, console: Console) -> None:
-    """Runs `job` with `python`; what the tool says goes to `log`.
+class ToolJob(Protocol):
+    """What a tool is told: `Job`, or what an exporter is told."""
+
+    @property
+    def form(self) -> str:
+        """The format, for people."""
+
+    @property
+    def output(self) -> Path:
+        """What the tool writes."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for what is needed on the way."""
+
+    def write(self, path: Path) -> None:
+        """Writes it for the tool's own process."""
+
+
+def run_tool(python: Path, job: ToolJob, log: Path, console: Console, worker: str = WORKER) -> None:
+    """Runs `job` with `python`, by the module `worker`; what the tool says goes to `log`.
 
     Raises BuildError with the last line of the log if the tool fails.
     """
     request = job.scratch / "job.json"
     job.write(request)
-    command = [str(python), "-m", "intently_build.quantizing.worker", str(request)]
+    command = [str(python), "-m", worker, str(request)]
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603  # our own worker
             command,
@@ -49,7 +69,7 @@ def run_tool(python: Path, job: Job, log: Path, console: Console) -> None:
     if process.returncode:
         said = log.read_text(errors="replace")
         if DISK_FULL in said or shutil.disk_usage(job.scratch).free < LEAST_BYTES:  # then the log is cut short too
-            raise BuildError(f"{job.output.parent.parent}: the disk is full; nothing was written")
+            raise BuildError(f"{log.parent}: the disk is full; nothing was written")
         raise BuildError(
             f"{job.form}: the tool ended with exit code {process.returncode}: {last_line(log)} (see {log})"
         )
@@ -63,7 +83,7 @@ def last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "no word of it yet")
 
 
-def _variables(job: Job) -> dict[str, str]:
+def _variables(job: ToolJob) -> dict[str, str]:
     """The tools read these when they are imported. Nothing is fetched: a checkpoint is a folder."""
     path = os.pathsep.join([str(PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {

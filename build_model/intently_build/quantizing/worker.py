@@ -23,7 +23,7 @@ _ALSO_NOTED = ("torch", "transformers")
 
 def main() -> None:
     """Runs the job in the file that the command line names."""
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
     run(read_job(Path(sys.argv[1])))
 
 
@@ -41,7 +41,8 @@ def run(job: Job) -> None:
     (job.scratch / TOOLS).write_text(json.dumps(versions), encoding="utf-8")
 
 
-def _end_with_the_parent() -> None:
+def end_with_the_parent() -> None:
+    """Waits until whoever started this process closes its standard input, and ends the process."""
     os.read(sys.stdin.fileno(), 1)  # not sys.stdin: its lock would be in the way when the process ends
     os._exit(1)
 
