@@ -10,10 +10,10 @@ from intently_build.errors import BuildError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from intently_build.planning.formats import WeightFormat
     from intently_build.planning.gpus import Gpu
     from intently_build.planning.model import PlannedModel
     from intently_build.planning.plan import Load
+    from intently_build.quantizing.formats import Format
 
 
 def add(commands: Commands) -> None:
@@ -143,7 +143,7 @@ def _check(load: "Load") -> None:
         raise BuildError(f"--reserve-gib {load.reserve_gib:g}: must be a number from 0")
 
 
-def _formats(parsed: argparse.Namespace) -> "Iterable[WeightFormat]":
+def _formats(parsed: argparse.Namespace) -> "Iterable[Format]":
     from intently_build.planning.formats import FORMATS
 
     for name in parsed.format or ():

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from intently_build.planning.formats import WeightFormat
+from intently_build.quantizing.formats import Format
 
 GIB = 1 << 30
 
@@ -58,7 +58,7 @@ KNOWN = {
 CPU = Gpu("cpu", 0.0, None)  # stands for any: its memory is the host's
 
 
-def support(gpu: Gpu, weights: WeightFormat) -> Support:
+def support(gpu: Gpu, weights: Format) -> Support:
     """Returns whether vLLM 0.25 to 0.32 runs the format on the GPU (read in its source; see the formats' table)."""
     if gpu == CPU:
         return _on_a_cpu(weights)
@@ -80,7 +80,7 @@ def support(gpu: Gpu, weights: WeightFormat) -> Support:
     return Support(True, "bfloat16")
 
 
-def _before_ampere(weights: WeightFormat) -> Support:
+def _before_ampere(weights: Format) -> Support:
     """Before sm80 there is no bfloat16, and float16 of Qwen2.5 may overflow: each answer has to be checked."""
     if weights.name in ("bf16", "fp8", "bnb-int8"):
         return Support(False, "no bfloat16 before sm80")
@@ -88,7 +88,7 @@ def _before_ampere(weights: WeightFormat) -> Support:
     return Support(True, f"{kernels}, in float16 only, which Qwen2.5 may overflow")
 
 
-def _on_a_cpu(weights: WeightFormat) -> Support:
+def _on_a_cpu(weights: Format) -> Support:
     """Measured with vLLM 0.32, but for bitsandbytes."""
     if weights.name == "fp8":
         return Support(True, "FP8 emulated, slow")

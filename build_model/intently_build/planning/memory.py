@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from intently_build.planning.formats import PLAIN_BYTES, WeightFormat
+from intently_build.planning.formats import PLAIN_BYTES, scale_and_zero_bytes, weight_bytes
 from intently_build.planning.shapes import Shape
+from intently_build.quantizing.formats import Format
 
 KV_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "fp8": 1}
 
@@ -39,11 +40,11 @@ class WeightSizes:
         return self.total - self.head + self.language_model_head
 
 
-def weight_sizes(shape: Shape, weights: WeightFormat, group_size: int, labels: int) -> WeightSizes:
+def weight_sizes(shape: Shape, weights: Format, group_size: int, labels: int) -> WeightSizes:
     """Returns what the weights take; `labels` are the rows of the head."""
     return WeightSizes(
-        linears=weights.weight_bytes(shape),
-        scales=weights.scale_and_zero_bytes(shape, group_size),
+        linears=weight_bytes(weights, shape),
+        scales=scale_and_zero_bytes(weights, shape, group_size),
         embedding=PLAIN_BYTES * shape.embedding,
         small=PLAIN_BYTES * shape.small_parameters,
         head=PLAIN_BYTES * shape.hidden * labels,
@@ -102,7 +103,7 @@ def kv_cache(shape: Shape, dtype: str, block_tokens: int, memory: int) -> KvCach
     return KvCache(token_bytes, block_tokens, max(0, memory // (token_bytes * block_tokens)))
 
 
-def activation_bytes(shape: Shape, weights: WeightFormat, chunk_tokens: int) -> int:
+def activation_bytes(shape: Shape, weights: Format, chunk_tokens: int) -> int:
     """Returns the peak of one prefill chunk, which is in a block's MLP: an estimate, measured on no GPU.
 
     At once there are the residual and the normed input (2 * hidden), gate and up (2 * intermediate) and their product

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from intently_build.planning.formats import WeightFormat
+from intently_build.planning.formats import misfit
 from intently_build.planning.gpus import GIB, Gpu, support
 from intently_build.planning.memory import KvCache, WeightSizes, activation_bytes, kv_cache, weight_sizes
 from intently_build.planning.shapes import Shape
+from intently_build.quantizing.formats import Format
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class FormatPlan:
       misfit: why the shape cannot be stored like this, or None; then the sizes mean nothing.
     """
 
-    weights: WeightFormat
+    weights: Format
     sizes: WeightSizes
     activations: int
     misfit: str | None
@@ -92,7 +93,7 @@ class Plan:
     fits: tuple[Fit, ...]
 
 
-def make_plan(shape: Shape, load: Load, formats: Iterable[WeightFormat], gpus: Iterable[Gpu]) -> Plan:
+def make_plan(shape: Shape, load: Load, formats: Iterable[Format], gpus: Iterable[Gpu]) -> Plan:
     """Returns the plan. Nothing is measured or read: it is arithmetic."""
     unit = kv_cache(shape, load.kv_dtype, load.block_tokens, 0)
     planned = tuple(_format_plan(shape, load, each) for each in formats)
@@ -106,12 +107,12 @@ def make_plan(shape: Shape, load: Load, formats: Iterable[WeightFormat], gpus: I
     )
 
 
-def _format_plan(shape: Shape, load: Load, weights: WeightFormat) -> FormatPlan:
+def _format_plan(shape: Shape, load: Load, weights: Format) -> FormatPlan:
     return FormatPlan(
         weights=weights,
         sizes=weight_sizes(shape, weights, load.group_size, load.labels),
         activations=activation_bytes(shape, weights, load.chunk_tokens),
-        misfit=weights.misfit(shape, load.group_size),
+        misfit=misfit(weights, shape, load.group_size),
     )
 
 

@@ -12,7 +12,7 @@ from intently_build.errors import BuildError
 from intently_build.quantizing.checkpoint import TOKENIZER_FILES, Checkpoint, Tensor, read_checkpoint
 from intently_build.quantizing.formats import Format, expected_bytes
 
-SLACK = 1.1  # of the computed bytes: bitsandbytes and AutoGPTQ's format keep an index a row, and files have headers
+SLACK = 1.1  # of the computed bytes: files have headers, and a tool may keep more beside a layer
 SLACK_BYTES = 65_536
 
 _PACKED = {

@@ -1,4 +1,7 @@
-"""The formats that a checkpoint can be quantized to: what each is, which tool writes it, and what vLLM serves it on."""
+"""The table of formats that a checkpoint can be quantized to: what each is, which tool writes it, where vLLM serves it.
+
+What each takes is spelled out to the byte, as the tools write it; `planning` reckons by the same.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,7 +9,6 @@ from types import MappingProxyType
 
 from intently_build.errors import BuildError
 
-SCALE_BITS = 16
 DTYPE = "bfloat16"  # of all that is not quantized; float16 Qwen2.5 can overflow
 
 
@@ -24,6 +26,10 @@ class Format:
       zero_points: whether each scale has a zero point of as many bits as a weight.
       calibrated: whether the tool looks at rows.
       served: on what vLLM serves it, for people.
+      scale_bytes: of one scale: bfloat16 or float16, or float32; 0 if there is none.
+      input_index: whether each input of a layer has a 4-byte group index (AutoGPTQ's g_idx).
+      layer_bytes: of what a layer has besides: compressed-tensors' weight_shape, bitsandbytes' weight_format.
+      quantized_inputs: whether activations are quantized to a byte too.
     """
 
     name: str
@@ -35,6 +41,10 @@ class Format:
     zero_points: bool
     calibrated: bool
     served: str
+    scale_bytes: int = 2
+    input_index: bool = False
+    layer_bytes: int = 0
+    quantized_inputs: bool = False
 
     def group(self, asked: int) -> int:
         """Returns how many weights share a scale: `asked`, or 0 where a whole row does."""
@@ -42,10 +52,19 @@ class Format:
 
     def stored_bytes(self, shape: tuple[int, int], group: int) -> int:
         """Returns what a Linear layer of `shape` (outputs, inputs) takes, scales and zero points included."""
+        return self.weight_bytes(shape) + self.beside_bytes(shape, group)
+
+    def weight_bytes(self, shape: tuple[int, int]) -> int:
+        """Returns what the quantized weights of a layer of `shape` (outputs, inputs) take alone."""
+        outputs, inputs = shape
+        return (outputs * inputs * self.bits + 7) // 8
+
+    def beside_bytes(self, shape: tuple[int, int], group: int) -> int:
+        """Returns what such a layer has but weights: scales, zero points, indices."""
         outputs, inputs = shape
         scales = outputs * (inputs // group if group else 1)
-        zeros = scales * self.bits if self.zero_points else 0
-        return (outputs * inputs * self.bits + scales * SCALE_BITS + zeros + 7) // 8
+        zeros = (scales * self.bits + 7) // 8 if self.zero_points else 0
+        return scales * self.scale_bytes + zeros + (4 * inputs if self.input_index else 0) + self.layer_bytes
 
 
 # vLLM 0.32, measured on its CPU build and read in its source for CUDA.
@@ -63,6 +82,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
                 zero_points=False,
                 calibrated=True,
                 served="CPU; CUDA from Turing (Marlin), Hopper (Machete)",
+                layer_bytes=16,
             ),
             Format(
                 name="autogptq-int4",
@@ -74,6 +94,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
                 zero_points=True,
                 calibrated=True,
                 served="CPU; CUDA from Turing (Marlin)",
+                input_index=True,
             ),
             Format(
                 name="int8",
@@ -85,6 +106,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
                 zero_points=False,
                 calibrated=True,
                 served="CPU; CUDA from Turing to Hopper (Cutlass), not Blackwell",
+                quantized_inputs=True,
             ),
             Format(
                 name="fp8",
@@ -96,6 +118,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
                 zero_points=False,
                 calibrated=False,
                 served="CUDA from Ada (Cutlass), Ampere with weights alone (Marlin); CPU, emulated and slow",
+                quantized_inputs=True,
             ),
             Format(
                 name="awq",
@@ -107,6 +130,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
                 zero_points=True,
                 calibrated=True,
                 served="CPU; CUDA from Turing (Marlin)",
+                layer_bytes=16,
             ),
             Format(
                 name="bnb-int8",
@@ -118,6 +142,8 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
                 zero_points=False,
                 calibrated=False,
                 served="CPU and CUDA with vllm-bnb-plugin; CUDA without it up to vLLM 0.27.1",
+                scale_bytes=4,
+                layer_bytes=1,
             ),
         )
     }

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from intently_build.bundles.manifest import read_manifest
 from intently_build.cli import main
-from intently_build.planning.formats import FORMATS
+from intently_build.planning.formats import FORMATS, misfit
 from intently_build.planning.gpus import GIB, KNOWN, Gpu, support
 from intently_build.planning.memory import activation_bytes, kv_cache, weight_sizes
 from intently_build.planning.page import HOW
@@ -150,9 +150,9 @@ def test_gpus_run_the_formats_of_their_capability(gpu: str, weights: str, runs: 
 
 def test_a_group_size_that_does_not_divide_is_told() -> None:
     shape = shape_of(BUNDLES[0])
-    assert FORMATS["gptq-int4"].misfit(shape, 64) is None
-    assert FORMATS["bf16"].misfit(shape, 128) is None
-    assert FORMATS["awq"].misfit(shape, 128) == "group size 128 does not divide the 320 inputs of q_proj"
+    assert misfit(FORMATS["gptq-int4"], shape, 64) is None
+    assert misfit(FORMATS["bf16"], shape, 128) is None
+    assert misfit(FORMATS["awq"], shape, 128) == "group size 128 does not divide the 320 inputs of q_proj"
 
 
 def test_what_does_not_fit_carries_no_request() -> None:

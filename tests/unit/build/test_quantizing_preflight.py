@@ -100,8 +100,8 @@ def test_too_little_disk_is_said_before_the_work(tmp_path: Path) -> None:
 
 def test_bytes_are_counted_with_scales_and_zero_points() -> None:
     shape = (64, 128)
-    assert FOUR_BITS.stored_bytes(shape, 32) == 64 * 128 // 2 + 64 * 4 * 2
-    assert FORMATS["awq"].stored_bytes(shape, 32) == 64 * 128 // 2 + 64 * 4 * 2 + 64 * 4 // 2
+    assert FOUR_BITS.stored_bytes(shape, 32) == 64 * 128 // 2 + 64 * 4 * 2 + 16
+    assert FORMATS["awq"].stored_bytes(shape, 32) == 64 * 128 // 2 + 64 * 4 * 2 + 64 * 4 // 2 + 16
     assert INT8.stored_bytes(shape, 0) == 64 * 128 + 64 * 2
     assert expected_bytes(INT8, 128, [shape, shape], 10) == 2 * INT8.stored_bytes(shape, 0) + 20
 
