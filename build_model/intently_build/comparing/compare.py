@@ -148,7 +148,7 @@ def _report(request: Request, subject: Subject, compared: Compared, results: Res
     gate = Gate(subject.recipe.evaluate.gate.accuracy, subject.recipe.evaluate.gate.macro_f1)
     notes = [
         f"Measured on {compared.machine.text}; the formats are those that {compared.target} runs.",
-        f"No other bundle is as good in all of accuracy, speed, memory and size: {', '.join(compared.front)}.",
+        f"On the Pareto front of accuracy, speed, memory and size: {', '.join(compared.front)}.",
         *(f"{each.name} was left out: {each.reason}" for each in compared.missing),
     ]
     write_reports(request.report or request.output / REPORT, results, gate, gate.failures(results), notes)
