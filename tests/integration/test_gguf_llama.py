@@ -90,6 +90,9 @@ def test_a_bundle_answers_as_before(kind: str, tmp_path: Path, capsys: pytest.Ca
     assert f"llama.cpp answers {ROWS} of {ROWS} validation rows as the reference does" in capsys.readouterr().out
     exported(BUNDLE, output, kind)
     assert "lies there already" in capsys.readouterr().out
+    (output / weights).write_bytes((output / weights).read_bytes()[:-1])
+    assert main(["quantize", str(BUNDLE), "--to", "gguf", "--gguf-type", kind, "--output", str(output)]) == 2
+    assert "new: exists; give --replace to write it anew" in capsys.readouterr().err
 
 
 def test_four_bits_answer_nearly_as_before(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ class Agreement:
             "same_answers": self.same_answers,
             "right": self.right,
             "right_by_the_reference": self.right_before,
-            "largest_probability_difference": round(self.worst, 6),
-            "mean_probability_difference": round(self.mean, 6),
+            "largest_probability_difference": float(f"{self.worst:.3g}"),
+            "mean_probability_difference": float(f"{self.mean:.3g}"),
         }
 
 
@@ -96,12 +96,13 @@ def compare(
 
 def _classifier(source: Checkpoint, task: Classification, code_ids: Sequence[int]) -> Any:
     import torch
-    from transformers import Qwen2ForCausalLM
+    from transformers import Qwen2ForCausalLM, logging
 
     from intently_build.head import cut_head
     from intently_build.reference import load_classifier
 
     if CUT in source.tensors:
         return load_classifier(source.folder)
+    logging.disable_progress_bar()
     causal = Qwen2ForCausalLM.from_pretrained(source.folder, dtype=torch.float32)
     return cut_head(causal, code_ids, task.labels)

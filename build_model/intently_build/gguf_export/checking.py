@@ -45,8 +45,7 @@ def _error(tensor: Any, wanted: Floats, stored: GgufType) -> float:
     read = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(wanted.shape)
     if not np.isfinite(read).all():
         raise BuildError(f"{tensor.name}: values that are not finite; they are too large for 16 bits")
-    scale = float(np.sqrt(np.mean(np.square(wanted, dtype=np.float64))))
-    error = float(np.sqrt(np.mean(np.square(read - wanted, dtype=np.float64)))) / (scale or 1.0)
+    error = float(np.linalg.norm((read - wanted).ravel()) / (np.linalg.norm(wanted.ravel()) or 1.0))
     if not error <= (stored.largest_error if wanted.ndim > 1 else 0.0):
         raise BuildError(f"{tensor.name}: {error:.2g} of its values' size away from the checkpoint's")
     return error

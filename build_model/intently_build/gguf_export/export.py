@@ -2,8 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,15 @@ from intently_build.gguf_export.gguf_type import GgufType
 from intently_build.gguf_export.job import ExportJob, Task
 from intently_build.gguf_export.modelfile import MODELFILE, modelfile, rendered
 from intently_build.gguf_export.preflight import check_blocks, check_disk, check_model
+from intently_build.gguf_export.record import lies_there, made_from, write_json, write_record
 from intently_build.gguf_export.vocabulary import Vocabulary, read_vocabulary
 from intently_build.gguf_export.worker import ANSWERS, TOOLS, WRITTEN
 from intently_build.quantizing.checkpoint import Checkpoint, read_checkpoint
 from intently_build.quantizing.environment import INSTALL, Environments, here
-from intently_build.quantizing.outcome import source_sha256
 from intently_build.quantizing.tool_process import run_tool
 from intently_build.steps.disk import disk_errors
 from intently_build.steps.perform import put_in_place
 
-RECORD = "export.json"  # what it was made from, by which tools, and the proof
 LABELS = "labels.json"  # what each answer means: the token as it is printed, to the label
 WORKER = "intently_build.gguf_export.worker"
 BINDING = "llama-cpp-python==0.3.36"
@@ -71,6 +69,12 @@ class _Export:
         """How many tokens a prompt and its answer may have."""
         return min(self.request.task.tokens + 1, int(self.source.config["max_position_embeddings"]))
 
+    @property
+    def modelfile(self) -> str:
+        """The text of the Modelfile. Raises BuildError if the prompt cannot stand in one."""
+        stop = self.vocabulary.tokens[self.vocabulary.end]
+        return modelfile(self.weights, self.request.task.layout, stop, self.context)
+
 
 def export(request: Request, console: Console, environments: Environments | None = None) -> Agreement | None:
     """Writes the folder. Returns how far llama.cpp agrees with the reference, or None if that was not asked.
@@ -86,9 +90,13 @@ def export(request: Request, console: Console, environments: Environments | None
     ids = tuple(code_ids(request.checkpoint / "tokenizer.json", request.task.codes))
     vocabulary = read_vocabulary(request.checkpoint, source.config, ids)
     work = _Export(request, source, vocabulary, ids, console)
-    identity = _identity(work)
-    if _lies_there(request, identity, console):
+    texts = [row.text for row in request.task.rows]
+    identity = made_from(source, request.stored, [work.modelfile, _printed(work), ids], texts)
+    if lies_there(request.output, work.weights, identity) and not request.replace:
+        console.print(f"{request.output}: lies there already, made from the same", highlight=False, soft_wrap=True)
         return None
+    if request.output.exists() and not request.replace:
+        raise BuildError(f"{request.output}: exists; give --replace to write it anew")
     writes, answers = _pythons(request, environments or here())
     check_disk(source, request.stored, request.output)
     partial = request.output.absolute().parent / f".{request.output.name}.partial"
@@ -100,31 +108,6 @@ def export(request: Request, console: Console, environments: Environments | None
         shutil.rmtree(partial, ignore_errors=True)
     _say(work, agreement)
     return agreement
-
-
-def _identity(work: _Export) -> dict[str, Any]:
-    """Returns what the folder is made from, as `export.json` states it."""
-    task = work.request.task
-    asked = {"prompt": asdict(task.layout), "labels": task.labels, "code_ids": work.code_ids}
-    return {
-        "gguf_type": work.request.stored.name,
-        "source_sha256": source_sha256(work.source),
-        "task_sha256": sha256(json.dumps([asked, task.name, task.tokens]).encode()).hexdigest(),
-        "rows_sha256": sha256(json.dumps([row.text for row in task.rows]).encode()).hexdigest(),
-    }
-
-
-def _lies_there(request: Request, identity: dict[str, Any], console: Console) -> bool:
-    if not request.output.exists() or request.replace:
-        return False
-    try:
-        found = json.loads((request.output / RECORD).read_text(encoding="utf-8"))["made_from"]
-    except (OSError, ValueError, KeyError, TypeError):
-        found = None
-    if found == identity:
-        console.print(f"{request.output}: lies there already, made from the same", highlight=False, soft_wrap=True)
-        return True
-    raise BuildError(f"{request.output}: exists; give --replace to write it anew")
 
 
 def _pythons(request: Request, environments: Environments) -> tuple[Path, Path | None]:
@@ -153,13 +136,10 @@ def _into(
     if answers is not None:
         tools |= _done(work, "answer", partial, answers)
         agreement = _agreement(work, read_answers(scratch / ANSWERS))
-    size = (result / work.weights).stat().st_size
     error = json.loads((scratch / WRITTEN).read_text())
-    record = {"made_from": identity, "tools": tools, "bytes": size, "largest_error": error}
-    _write_json(result / RECORD, record | {"proof": agreement.to_json() if agreement else None})
-    _write_json(result / LABELS, _printed(work))
-    layout, stop = work.request.task.layout, work.vocabulary.tokens[work.vocabulary.end]
-    (result / MODELFILE).write_text(modelfile(work.weights, layout, stop, work.context), encoding="utf-8")
+    write_record(result, work.weights, identity, tools, error, agreement.to_json() if agreement else None)
+    write_json(result / LABELS, _printed(work))
+    (result / MODELFILE).write_text(work.modelfile, encoding="utf-8")
     return agreement
 
 
@@ -228,7 +208,3 @@ def _say(work: _Export, found: Agreement | None) -> None:
     lines.append(f"ollama create {work.request.task.name} -f {output / MODELFILE}")
     for line in lines:
         work.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
