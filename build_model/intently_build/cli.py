@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from intently_build.commands import (
     adapt,
+    calibrate,
     choose,
     compare,
     diff,
@@ -33,6 +34,7 @@ _COMMANDS = (
     merge,
     quantize,
     package,
+    calibrate,
     evaluate,
     compare,
     choose,

@@ -17,10 +17,11 @@ from intently_build.calibration import (
 from intently_build.recipe import Calibration
 
 RULES = {
-    "keep-99": "keeps 99 % of the in-scope validation rows in scope",
-    "keep-95": "keeps 95 % of the in-scope validation rows in scope",
-    "balanced": "best mean of in-scope accuracy and out-of-scope recall on the validation rows",
+    "keep-99": "keeps 99 % of the in-scope {rows} in scope",
+    "keep-95": "keeps 95 % of the in-scope {rows} in scope",
+    "balanced": "best mean of in-scope accuracy and out-of-scope recall on the {rows}",
 }
+VALIDATION = "validation rows"
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class ValidationLogits:
     intents: int
 
 
-def fit_calibration(settings: Calibration, logits: ValidationLogits) -> bundle_pb2.Calibration:
-    """Returns the calibration that a manifest states."""
+def fit_calibration(settings: Calibration, logits: ValidationLogits, rows: str = VALIDATION) -> bundle_pb2.Calibration:
+    """Returns the calibration that a manifest states; `rows` is what it calls the rows."""
     temperature = fit_temperature(logits.in_scope, logits.labels)
     thresholds = {name: _threshold(name, logits, temperature) for name in settings.operating_points}
     default = settings.default_operating_point
@@ -51,13 +52,13 @@ def fit_calibration(settings: Calibration, logits: ValidationLogits) -> bundle_p
         out_of_scope_threshold=thresholds[default],
         ambiguity_margin=settings.ambiguity_margin,
         fitted_on=(
-            f"Temperature: least negative log-likelihood on {len(logits.in_scope)} in-scope validation rows. "
-            f"Threshold: operating point {default}, which {RULES[default]} "
+            f"Temperature: least negative log-likelihood on {len(logits.in_scope)} in-scope {rows}. "
+            f"Threshold: operating point {default}, which {RULES[default].format(rows=rows)} "
             f"({len(logits.in_scope)} in scope, {len(logits.out_of_scope)} out of scope). "
             "Ambiguity margin: set by the recipe, not fitted."
         ),
         operating_points=[
-            bundle_pb2.OperatingPoint(name=name, rule=RULES[name], threshold=threshold)
+            bundle_pb2.OperatingPoint(name=name, rule=RULES[name].format(rows=rows), threshold=threshold)
             for name, threshold in thresholds.items()
         ],
     )

@@ -93,13 +93,21 @@ def _teachers(run: RunFolder) -> tuple[str, ...]:
     return (*named, "n-grams") if record.identity["settings"]["distill"]["ngrams"] else named
 
 
+def given_time() -> int | None:
+    """Returns the seconds in SOURCE_DATE_EPOCH, or None without it. Raises BuildError if it is no number."""
+    epoch = os.environ.get(EPOCH)
+    if epoch is None:
+        return None
+    if not epoch.isdecimal():
+        raise BuildError(f"{EPOCH}={epoch}: must be a number of seconds since 1970")
+    return int(epoch)
+
+
 def _created(finished: object, weights: Iterable[Path]) -> int:
     """Returns SOURCE_DATE_EPOCH, or when the training was finished, or else how old the weights are."""
-    epoch = os.environ.get(EPOCH)
-    if epoch is not None:
-        if not epoch.isdecimal():
-            raise BuildError(f"{EPOCH}={epoch}: must be a number of seconds since 1970")
-        return int(epoch)
+    given = given_time()
+    if given is not None:
+        return given
     if isinstance(finished, str):
         return int(datetime.strptime(finished, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
     return int(max(path.stat().st_mtime for path in weights))

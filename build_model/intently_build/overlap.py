@@ -30,6 +30,11 @@ def _compare(test: list[str], seen: set[str], name: str, data: Data) -> None:
         )
 
 
+def fold(text: str) -> str:
+    """Returns the text without case and white space: texts that fold alike count as the same row."""
+    return "".join(text.casefold().split())
+
+
 def _texts(split: SplitRows) -> list[str]:
     rows: tuple[Row, ...] = (*split.in_scope, *split.out_of_scope)
-    return ["".join(row.text.casefold().split()) for row in rows]
+    return [fold(row.text) for row in rows]

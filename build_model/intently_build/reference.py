@@ -1,6 +1,6 @@
 """Answers of a checkpoint computed by transformers in float32: what calibration and golden vectors rest on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +32,15 @@ def prompt_logits(classifier: Qwen2ForSequenceClassification, prompt: Sequence[i
 
 
 def text_logits(
-    classifier: Qwen2ForSequenceClassification, encoder: PromptEncoder, texts: Sequence[str]
+    classifier: Qwen2ForSequenceClassification,
+    encoder: PromptEncoder,
+    texts: Sequence[str],
+    advance: Callable[[], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Returns the logits (texts, labels) of many utterances without context; the prefix is computed once a batch."""
+    """Returns the logits (texts, labels) of many utterances without context; the prefix is computed once a batch.
+
+    `advance` is called once for each utterance, when it has been answered.
+    """
     tails = [encoder.tail(ids) for ids in encoder.text_ids(texts)]
     order = sorted(range(len(tails)), key=lambda index: len(tails[index]))
     prefix = torch.tensor(encoder.prefix_ids)
@@ -47,6 +53,9 @@ def text_logits(
             batch = torch.tensor([tails[index] + [0] * (width - len(tails[index])) for index in chosen])
             states = tail_states(classifier.model, prefix, batch)
             answers[chosen] = classifier.score(last_states(states, last)).double().numpy()
+            if advance:
+                for _ in chosen:
+                    advance()
     return answers
 
 

@@ -103,12 +103,10 @@ class TransformersAnswering:
         from intently_build.reference import load_classifier, text_logits
 
         encoder = PromptEncoder(bundle / "tokenizer.json", manifest_layout(manifest.prompt))
-        logits = text_logits(load_classifier(bundle), encoder, texts)
+        logits = text_logits(load_classifier(bundle), encoder, texts, advance)
         calibrated = probabilities(logits, manifest.calibration.temperature)
         intents = len(manifest.label_set.intents)
         best = np.argmax(calibrated[:, :intents], axis=1)
-        for _ in texts:
-            advance()
         answers = Answers(
             intents=best,
             confidences=calibrated[np.arange(len(best)), best],

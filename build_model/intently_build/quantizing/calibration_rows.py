@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from intently_build.errors import BuildError
+from intently_build.overlap import fold
 
 
 def read_texts(path: Path) -> list[str]:
@@ -26,8 +27,8 @@ def without_test_rows(texts: Sequence[str], source: Path, tests: Iterable[Path],
     Raises BuildError if there are such and `leave_out` is false: a figure measured on rows that the weights were fitted
     to says too much.
     """
-    tested = {_folded(text) for path in tests for text in read_texts(path)}
-    kept = [text for text in texts if _folded(text) not in tested]
+    tested = {fold(text) for path in tests for text in read_texts(path)}
+    kept = [text for text in texts if fold(text) not in tested]
     shared = len(texts) - len(kept)
     if shared and not leave_out:
         raise BuildError(
@@ -54,7 +55,3 @@ def _text(line: str, where: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise BuildError(f"{where}: 'text' must be a text that is not empty")
     return text
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split()).casefold()

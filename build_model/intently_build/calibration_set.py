@@ -1,0 +1,109 @@
+"""The rows that a finished bundle is calibrated on anew: of its intents, and none of them a test row."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from intently.v1 import bundle_pb2
+from intently_build.errors import BuildError
+from intently_build.evaluation.dataset import Dataset, Source, read_dataset
+from intently_build.overlap import fold
+from intently_build.quantizing.calibration_rows import read_texts
+from intently_build.recipe import load_recipe
+from intently_build.rows import Row, SplitRows
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows to calibrate on.
+
+    Attributes:
+      rows: file of rows; or None for the validation rows of `recipe`.
+      recipe: the recipe's file; None where there is a file of rows.
+      folder: of the recipe's rows, or None for where the recipe says that they are.
+      tests: files of test rows that these must not be, beside those that the recipe or the bundle's own names.
+      leave_out_test: whether rows that are test rows too are left out rather than refused.
+    """
+
+    rows: Path | None
+    recipe: Path | None
+    folder: Path | None = None
+    tests: tuple[Path, ...] = ()
+    leave_out_test: bool = False
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """What to calibrate on.
+
+    Attributes:
+      dataset: the rows.
+      words: what a manifest calls them.
+      files: their names, and how their SHA-256 begin.
+      left_out: how many were test rows too.
+      compared: with how many test rows they were compared; none if no test rows could be found.
+    """
+
+    dataset: Dataset
+    words: str
+    files: str
+    left_out: int
+    compared: int
+
+
+def read_calibration_set(bundle: Path, manifest: bundle_pb2.BundleManifest, wanted: Wanted) -> CalibrationSet:
+    """Returns the rows. Raises BuildError if they are not the bundle's intents', or if test rows are among them."""
+    source = Source("validation", wanted.recipe, wanted.folder, wanted.rows)
+    dataset = read_dataset(bundle, manifest, source)
+    where = wanted.rows or wanted.recipe
+    _check_not_measured_on(manifest, dataset, where)
+    tests = _test_texts(bundle, manifest, wanted)
+    kept = _without(dataset.rows, {fold(text) for text in tests})
+    left_out = len(dataset.texts) - len(kept.in_scope) - len(kept.out_of_scope)
+    if left_out > _allowed(wanted, tests) and not wanted.leave_out_test:
+        raise BuildError(
+            f"{where}: {left_out} of {len(dataset.texts)} rows are test rows too; give other rows, or "
+            "--leave-out-test to go on without these"
+        )
+    if not kept.in_scope:
+        raise BuildError(f"{where}: all rows in scope are test rows too; give others")
+    digests = ", ".join(f"{name} SHA-256 {digest[:12]}" for name, digest in kept.files)
+    words = "validation rows" if wanted.rows is None else "calibration rows"
+    return CalibrationSet(replace(dataset, rows=kept), words, digests, left_out, len(tests))
+
+
+def _check_not_measured_on(manifest: bundle_pb2.BundleManifest, dataset: Dataset, where: Path | None) -> None:
+    """Known by their digest, wherever the files of the test rows are now."""
+    for evaluation in manifest.evaluations:
+        if evaluation.split == "test" and set(evaluation.data_sha256) & set(dataset.digests):
+            raise BuildError(
+                f"{where}: the bundle's evaluation on {evaluation.dataset} {evaluation.split} was measured on these "
+                "very rows; give others"
+            )
+
+
+def _test_texts(bundle: Path, manifest: bundle_pb2.BundleManifest, wanted: Wanted) -> list[str]:
+    """Returns the texts of all test rows that are named; the bundle's own only where they can be found."""
+    texts = [text for path in wanted.tests for text in read_texts(path)]
+    if wanted.recipe is None:
+        try:
+            return texts + read_dataset(bundle, manifest, Source("test", folder=wanted.folder)).texts
+        except BuildError:
+            return texts  # whoever has the bundle need not have its rows
+    if load_recipe(wanted.recipe)[0].data.test is None:
+        return texts
+    return texts + read_dataset(bundle, manifest, Source("test", wanted.recipe, wanted.folder)).texts
+
+
+def _allowed(wanted: Wanted, tests: Sequence[str]) -> int:
+    """Returns how many rows may be test rows too: those that a recipe allows, since its data set repeats them."""
+    if wanted.recipe is None:
+        return 0
+    return int(load_recipe(wanted.recipe)[0].data.repeated_test_rows * len(tests))
+
+
+def _without(rows: SplitRows, tested: set[str]) -> SplitRows:
+    def kept(part: Iterable[Row]) -> tuple[Row, ...]:
+        return tuple(row for row in part if fold(row.text) not in tested)
+
+    return replace(rows, in_scope=kept(rows.in_scope), out_of_scope=kept(rows.out_of_scope))
