@@ -40,7 +40,12 @@ def add(commands: Commands) -> None:
         help="one with tokenizer.json (default: a small one of English words)",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the bundle")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to make the weights")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to make the weights (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of weights and prompt (default: %(default)s)")
     parser.add_argument("--replace", action="store_true", help="write over a folder that is there")
     parser.set_defaults(command=_run)
