@@ -37,9 +37,10 @@ class Environments:
         python = self.build / "bin" / "python"
         missing = [tool for tool in tools if not python.exists() or not self._has(tool)]
         if missing:
+            is_, it = ("is", "it") if len(missing) == 1 else ("are", "them")
             raise BuildError(
-                f"{' and '.join(missing)} is neither installed here nor in {self.build}: `{install}` installs it there "
-                f"({VARIABLE} may name another folder)"
+                f"{' and '.join(missing)} {is_} neither installed here nor in {self.build}: "
+                f"`{install}` installs {it} there ({VARIABLE} may name another folder)"
             )
         return python
 
