@@ -24,6 +24,7 @@ from intently_build.commands import (
     verify,
 )
 from intently_build.errors import BuildError
+from intently_build.interrupts import terminated_as_interrupted
 
 _COMMANDS = (
     run,
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int | None] = parsed.command  # None is success
     try:
-        return command(parsed) or 0
+        with terminated_as_interrupted():
+            return command(parsed) or 0
     except BuildError as error:
         print(f"intently-build: {error}", file=sys.stderr)  # noqa: T201  # the command line's own voice
         return 2

@@ -86,11 +86,11 @@ class Build:
         return data_files(self.path, self.recipe)
 
     @property
-    def identity(self) -> RunIdentity | None:
-        """What the run is trained from; None if the recipe trains nothing."""
+    def identity(self) -> RunIdentity:
+        """What the run is trained from; nothing if the recipe trains nothing."""
         recipe = self.recipe
         if not isinstance(recipe, ScratchRecipe | AdaptRecipe | DistillRecipe):
-            return None
+            return RunIdentity()
         files = (*self.data.train.files, *self.data.validation.files)
         start = self._start
         if start:

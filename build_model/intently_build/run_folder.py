@@ -3,21 +3,25 @@
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from intently_build.errors import BuildError
 from intently_build.recipe import AdaptRecipe, DistillRecipe, ScratchRecipe
 
+RUN = "run.json"  # what makes a folder that of a run
 TRAINING = "training.json"  # beside a trained model or adapter: what came out, and which versions made it
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What a run belongs to. Two runs with the same identity would train the same model."""
+    """What a run belongs to. Two runs with the same identity would train the same model.
 
-    training_fingerprint: str
-    files: dict[str, str]  # training and validation files, and a base, to their SHA-256
+    That of a run which trains nothing is empty: what its steps are made from is in their own records.
+    """
+
+    training_fingerprint: str = ""
+    files: dict[str, str] = field(default_factory=dict)  # training and validation files, and a base, to their SHA-256
     labels: str = ""  # SHA-256 of the label file
 
 
@@ -75,22 +79,22 @@ class RunFolder:
     def claim(self, identity: RunIdentity, restart: bool) -> None:
         """Makes the folder, or takes up an earlier run of the same identity; with `restart` begins anew.
 
-        Raises BuildError if another run lies there.
+        Raises BuildError if another run lies there, or something else.
         """
-        if restart and (self.path / "run.json").exists():
-            shutil.rmtree(self.path)
-        if (self.path / "run.json").exists():
+        if restart and (self.path / RUN).exists():
+            _empty(self.path)
+        if (self.path / RUN).exists():
             self.check(identity)
             return
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and any(not path.name.startswith(f".{RUN}.") for path in self.path.iterdir()):
             raise BuildError(f"{self.path}: not empty and not a run of ours; choose another --output")
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / "run.json", asdict(identity))
+        write_json(self.path / RUN, asdict(identity))
 
     def check(self, identity: RunIdentity) -> None:
         """Raises BuildError unless the run that lies here has this identity."""
         try:
-            found = json.loads((self.path / "run.json").read_text())
+            found = json.loads((self.path / RUN).read_text())
         except (OSError, json.JSONDecodeError) as error:
             raise BuildError(f"{self.path}: no training run there: {error}; train it first") from error
         for key, value in asdict(identity).items():
@@ -102,7 +106,7 @@ class RunFolder:
 
     def is_another(self, identity: RunIdentity) -> bool:
         """Whether a run lies here that has not this identity."""
-        if not (self.path / "run.json").exists():
+        if not (self.path / RUN).exists():
             return False
         try:
             self.check(identity)
@@ -131,8 +135,21 @@ def run_identity(
 def write_json(path: Path, content: object) -> None:
     """Writes a JSON file so that no reader sees half of it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _empty(folder: Path) -> None:
+    """Removes all that a run left, and last what says that it is one: stopped on the way, it can be done again."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != RUN:
+            path.unlink()
+    (folder / RUN).unlink()
 
 
 def _is_complete(checkpoint: Path) -> bool:

@@ -18,7 +18,7 @@ from intently_build.steps.digests import Digests
 from intently_build.steps.disk import disk_errors
 from intently_build.steps.journal import Journal, keep_journal
 from intently_build.steps.perform import Performer
-from intently_build.steps.step import RECORD, Step
+from intently_build.steps.step import RECORD, Step, place_of, read_record
 from intently_build.trainer import Device, on_gpu
 
 REFERENCE = "reference"  # folder of a run: the bundle before it was quantized
@@ -66,10 +66,9 @@ def run(asked: Run, console: Console) -> bool:
     _check_output(build, output, asked)
     build.check()
     identity = build.identity
-    another = identity is not None and build.run.is_another(identity)
+    another = build.run.is_another(identity)
     with disk_errors(build.run.path):
-        if identity:
-            build.run.claim(identity, asked.restart or another)
+        build.run.claim(identity, asked.restart or another)
     with disk_errors(build.run.path), keep_journal(build.run.path, console) as journal:
         if another:
             journal.say(
@@ -120,8 +119,7 @@ def _train(build: Build, device: Device, restart: bool, console: Console, leave_
     on_gpu(device)
     build.check()
     with disk_errors(build.run.path):
-        if build.identity:
-            build.run.claim(build.identity, restart)
+        build.run.claim(build.identity, restart)
     with disk_errors(build.run.path), keep_journal(build.run.path, console) as journal:
         steps = build.model_steps(device)
         perform(steps[: len(steps) - leave_out], build.digests, journal)
@@ -142,8 +140,7 @@ def merge(base: Path, adapter: Path, output: Path, replace: bool, console: Conso
 def package(recipe: Path, folder: Path, output: Path, replace: bool, checkpoint: Path | None, console: Console) -> None:
     """Packages the model of a complete run, or `checkpoint` that was made from its classifier. Raises BuildError."""
     build = load_build(recipe, folder)
-    if build.identity:
-        build.run.check(build.identity)
+    build.run.check(build.identity)
     if not build.model.exists():
         raise BuildError(f"{build.run.path}: the training is not complete; run `intently-build run {recipe}` again")
     if output.exists() and not replace:
@@ -168,6 +165,9 @@ def perform(steps: Sequence[Callable[[], Step]], digests: Digests, journal: Jour
 
 def _check_output(build: Build, output: Path, asked: Run) -> None:
     """Raises BuildError, before hours of training, if what lies at `output` may not be written over."""
-    ours = (build.run.path / RECORDS / RECORD).is_file() or RunFolder(output.parent) == build.run
+    records = build.run.path / RECORDS
+    record = read_record(records / RECORD)
+    wrote = record is not None and record.place in ("", place_of(output, records))  # "" of earlier versions
+    ours = wrote or RunFolder(output.parent) == build.run
     if output.exists() and not ours and not asked.replace:
         raise BuildError(f"{output}: exists, and this run did not write it; give --replace to write it anew")

@@ -111,8 +111,10 @@ def test_from_a_fixed_checkpoint_on_all_bytes_are_the_same(builder: Builder, rec
         assert files(other / name) == files(run / name)
 
 
-@pytest.mark.parametrize("how", ["interrupt", "full disk"])
-@pytest.mark.parametrize("step", STEPS[2:])
+@pytest.mark.parametrize(
+    ("step", "how"),
+    [*((step, how) for step in STEPS for how in ("interrupt", "full disk")), ("merged", "terminate")],
+)
 def test_a_stopped_step_leaves_nothing_and_says_so_in_one_line(
     builder: Builder, recipe: Path, run: Path, tmp_path: Path, step: str, how: Any
 ) -> None:
@@ -123,10 +125,12 @@ def test_a_stopped_step_leaves_nothing_and_says_so_in_one_line(
         copy = shutil.copytree if (run / name).is_dir() else shutil.copyfile
         folder.mkdir(exist_ok=True)
         copy(run / name, folder / name)
+    folder.mkdir(exist_ok=True)
     shutil.copyfile(run / "run.json", folder / "run.json")
-    ended = builder.run(arguments(recipe, folder), Point("open", f".{step}.partial/config.json", how))
+    place = f".{step}.partial/config.json" if step != "adapter" else "trainer_state.json"
+    ended = builder.run(arguments(recipe, folder), Point("open", place, how))
     line = ended.error.strip()
-    if how == "interrupt":
+    if how != "full disk":
         assert (ended.code, line) == (130, "intently-build: stopped; run it again to go on")
     else:
         assert ended.code == 2
@@ -135,6 +139,20 @@ def test_a_stopped_step_leaves_nothing_and_says_so_in_one_line(
     assert "\n" not in line
     assert not (folder / step).exists()
     assert not [path for path in folder.iterdir() if path.name.endswith(".partial")]
+
+
+@pytest.mark.parametrize("how", ["interrupt", "full disk", "kill"])
+def test_a_stopped_calibration_leaves_nothing_where_a_bundle_is_expected(
+    builder: Builder, recipe: Path, run: Path, tmp_path: Path, how: Any
+) -> None:
+    command = ["calibrate", str(run / "bundle"), "--recipe", str(recipe), "--output", str(tmp_path / "new")]
+    ended = builder.run(command, Point("open", ".new.partial/config.json", how))
+    assert ended.code == {"interrupt": 130, "full disk": 2, "kill": -signal.SIGKILL}[how]
+    assert ended.error.count("\n") == (how != "kill")
+    assert {path.name for path in tmp_path.iterdir()} == ({".new.partial"} if how == "kill" else set())
+    assert builder.run(command).code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"new"}
+    assert read_manifest(tmp_path / "new").revision == read_manifest(run / "bundle").revision
 
 
 def change(recipe: Path, section: str, **changes: Any) -> None:
@@ -250,6 +268,60 @@ def test_a_bundle_of_others_is_not_written_over_unasked(builder: Builder, elsewh
     assert not (tmp_path / "run" / "merged").exists()  # before any work
     assert builder.run([*command, "--replace"]).code == 0
     assert builder.run(command).code == 0
+
+
+def test_a_bundle_that_the_run_was_writing_anew_is_gone_on_with(
+    builder: Builder, elsewhere: Path, tmp_path: Path
+) -> None:
+    command = [*arguments(elsewhere, tmp_path / "run"), "--bundle", str(tmp_path / "bundle")]
+    assert builder.run(command).code == 0
+    change(elsewhere, "calibration", ambiguity_margin=0.3)
+    ended = builder.run(command, Point("os.rename", ".bundle.partial", "kill"))
+    assert ended.code == -signal.SIGKILL
+    ended = builder.run(command)
+    assert ended.code == 0, ended.error
+    assert read_manifest(tmp_path / "bundle").calibration.ambiguity_margin == 0.3
+
+
+def test_a_run_that_wrote_one_bundle_writes_over_no_other_unasked(
+    builder: Builder, elsewhere: Path, tmp_path: Path
+) -> None:
+    command = [*arguments(elsewhere, tmp_path / "run"), "--bundle"]
+    assert builder.run([*command, str(tmp_path / "ours")]).code == 0
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "bundle.json").write_text("{}")
+    refused = builder.run([*command, str(theirs)])
+    assert refused.code == 2
+    assert "exists, and this run did not write it; give --replace" in refused.error
+    assert (theirs / "bundle.json").read_text() == "{}"
+
+
+def test_a_run_that_trains_nothing_takes_no_folder_of_others(builder: Builder, elsewhere: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (folder / "head").mkdir(parents=True)
+    (folder / "head" / "thesis.txt").write_text("years of work")
+    for more in ([], ["--restart"]):
+        refused = builder.run([*arguments(elsewhere, folder), *more])
+        assert refused.code == 2
+        assert "mine: not empty and not a run of ours; choose another --output" in refused.error
+    assert (folder / "head" / "thesis.txt").exists()
+
+
+def test_a_restart_makes_anew_what_trains_nothing(builder: Builder, elsewhere: Path, tmp_path: Path) -> None:
+    command = arguments(elsewhere, tmp_path / "run")
+    builder.run(command)
+    ended = builder.run([*command, "--restart"])
+    assert ended.code == 0, ended.error
+    assert ended.output.count("begins") == 3
+
+
+def test_a_file_in_the_way_is_named(builder: Builder, elsewhere: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        ended = builder.run(arguments(elsewhere, folder))
+        assert ended.code == 2
+        assert re.fullmatch(r"intently-build: .*/file\S*: Not a directory\n", ended.error)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs `intently-build` in a process of its own, stopped at an exact point: killed, interrupted, or by a full disk."""
+"""Runs `intently-build` in a process of its own, stopped at an exact point: by a signal or a full disk."""
 
 import contextlib
 import errno
@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
-Stop = Literal["kill", "interrupt", "full disk"]
+Stop = Literal["kill", "interrupt", "terminate", "full disk"]
+SIGNALS = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _stop_at(point: Point) -> None:
         met.append(event)
         if point.how == "full disk":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.kill(os.getpid(), signal.SIGKILL if point.how == "kill" else signal.SIGINT)
+        os.kill(os.getpid(), SIGNALS[point.how])
 
     sys.addaudithook(hook)
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intently_build.errors import BuildError
+from intently_build.interrupts import terminated_as_interrupted
 from intently_build.quantizing.environment import VARIABLE as BUILD_ENVIRONMENT
 
 STOP_SECONDS = 60.0
@@ -54,7 +54,7 @@ def serve(bundle: Path, settings: ServerSettings) -> Iterator[RunningServer]:
 
     Raises BuildError if the server is not installed, ends early, or is not ready in time.
     """
-    with _terminated_as_interrupted(), tempfile.TemporaryDirectory(prefix="intently-build-") as scratch:
+    with terminated_as_interrupted(), tempfile.TemporaryDirectory(prefix="intently-build-") as scratch:
         ready, log = Path(scratch) / "ready.json", Path(scratch) / "stderr"
         options = {
             "bundle": bundle,
@@ -73,19 +73,6 @@ def serve(bundle: Path, settings: ServerSettings) -> Iterator[RunningServer]:
             yield RunningServer(_wait(process, ready, log, settings.start_seconds), process.pid)
         finally:
             _stop(process)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Lets SIGTERM end the block as Ctrl-C does, so that the server does not outlive who asked for it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread alone
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _program() -> str:

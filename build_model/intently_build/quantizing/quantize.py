@@ -17,8 +17,10 @@ from intently_build.quantizing.job import Job
 from intently_build.quantizing.outcome import Identity, assemble, made_from, prompts_sha256, source_sha256
 from intently_build.quantizing.preflight import check_disk, check_group, check_weights, cpu_warnings
 from intently_build.quantizing.prompts import Layout, token_ids
-from intently_build.quantizing.tool_process import DISK_FULL, run_tool
+from intently_build.quantizing.tool_process import run_tool
 from intently_build.quantizing.worker import TOOLS
+from intently_build.steps.disk import disk_errors
+from intently_build.steps.perform import partial_folder, put_in_place
 
 DEFAULT_SAMPLES = 128
 
@@ -76,14 +78,11 @@ def quantize(request: Request, console: Console, environments: Environments | No
     needed = check_disk(source, form, request.group_size, request.output)
     python = (environments or here()).python_with(form.tool)
     console.print(f"{form.name} by {form.tool}; needs up to {needed / 1e6:,.0f} MB of disk", highlight=False)
-    partial = request.output.absolute().parent / f".{request.output.name}.partial"
+    partial = partial_folder(request.output.absolute())
     try:
-        found = _into(partial, python, source, form, identity, prompts, console)
-        _put_in_place(partial / "result", request.output.absolute())
-    except OSError as error:
-        if DISK_FULL in str(error):
-            raise BuildError(f"{request.output}: the disk is full; nothing was written") from error
-        raise
+        with disk_errors(request.output):
+            found = _into(partial, python, source, form, identity, prompts, console)
+            put_in_place(partial / "result", request.output.absolute())
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     console.print(
@@ -145,12 +144,3 @@ def _into(
     log.unlink()
     assemble(raw, source, identity, json.loads((scratch / TOOLS).read_text()), result)
     return check_artifact(result, source, form, identity.group_size)
-
-
-def _put_in_place(result: Path, output: Path) -> None:
-    old = output.parent / f".{output.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        output.rename(old)
-    result.rename(output)
-    shutil.rmtree(old, ignore_errors=True)

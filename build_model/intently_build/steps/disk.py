@@ -1,4 +1,4 @@
-"""A full disk, whoever meets it first: Python, safetensors or PyTorch say it each in their own way."""
+"""A disk that is full or may not be written, whoever meets it first: libraries say it each in their own way."""
 
 import errno
 import shutil
@@ -10,18 +10,24 @@ from intently_build.errors import BuildError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SPOKEN = ("No space left on device", "Disk quota exceeded")
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 UNSPOKEN = ("PytorchStreamWriter", "inline_container", "iostream error")  # PyTorch says only that it could not write
 ALMOST_NOTHING = 1 << 20  # bytes
 
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns what is raised while writing into `folder` on a full disk into one line that says so (BuildError)."""
+    """Turns what is raised while writing into `folder` on a full disk into one line that says so (BuildError).
+
+    So it does with a file or folder that may not be written or read, or that is in the way.
+    """
     try:
         yield
     except BuildError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in REFUSED:
+            raise BuildError(f"{error.filename or folder}: {error.strerror}") from error
         if not _is_full(error, folder):
             raise
         free = _free(folder) / 1e6

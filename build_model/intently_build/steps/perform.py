@@ -71,7 +71,7 @@ def put_in_place(partial: Path, folder: Path) -> None:
 
 def _why_stale(step: Step, found: Record | None, identity: dict[str, Any], digests: Digests) -> str | None:
     """Returns why the step must be made, or None if it need not be."""
-    if found is None or not step.folder.is_dir():
+    if found is None or not found.identity or not step.folder.is_dir():
         return "begins"
     changed = [key for key in ("inputs", "settings") if found.identity.get(key) != identity[key]]
     if changed:
@@ -94,11 +94,12 @@ def _write(step: Step, partial: Path, identity: dict[str, Any], journal: Journal
     started = time.monotonic()
     shutil.rmtree(partial, ignore_errors=True)
     if step.record:  # stands apart from the result, and must not outlive it
-        step.record_file.unlink(missing_ok=True)
+        _write_apart(step.record_file, Record(step.name, {}, {}, place=step.place))
     partial.mkdir(parents=True)
     proof = step.make(partial, journal)
     outputs = _outputs(step, partial, digests)
-    record = Record(step.name, identity, outputs, _versions(step), proof, round(time.monotonic() - started, 3))
+    seconds = round(time.monotonic() - started, 3)
+    record = Record(step.name, identity, outputs, _versions(step), proof, seconds, step.place)
     if step.record is None:
         (partial / RECORD).write_text(record.to_json(), encoding="utf-8")
     put_in_place(partial, step.folder)
@@ -117,8 +118,11 @@ def _outputs(step: Step, folder: Path, digests: Digests) -> dict[str, str]:
 def _write_apart(path: Path, record: Record) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.partial")
-    beside.write_text(record.to_json(), encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(record.to_json(), encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _versions(step: Step) -> dict[str, str]:

@@ -43,6 +43,11 @@ class Step:
         """Where the record stands once the step is complete."""
         return (self.record or self.folder) / RECORD
 
+    @property
+    def place(self) -> str:
+        """Where its result stands, if its record stands apart."""
+        return place_of(self.folder, self.record) if self.record else ""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -55,6 +60,8 @@ class Record:
       tools: their versions.
       proof: what was checked.
       seconds: how long it took.
+      place: where the result stands, if its record stands apart. A record with an identity of nothing says that the
+        result is being made there.
     """
 
     step: str
@@ -63,10 +70,18 @@ class Record:
     tools: dict[str, str] = field(default_factory=dict)
     proof: Proof = field(default_factory=dict)
     seconds: float = 0.0
+    place: str = ""
 
     def to_json(self) -> str:
         """Returns the text of `step.json`."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+def place_of(folder: Path, record: Path) -> str:
+    """Returns how a record in the folder `record` of a run names the place of its result: from the run, if in it."""
+    run = record.absolute().parent
+    place = folder.absolute()
+    return str(place.relative_to(run) if place.is_relative_to(run) else place)
 
 
 def read_record(path: Path) -> Record | None:

@@ -1,6 +1,7 @@
 """The command line: complete help without heavy imports, and one line for what the user can mend."""
 
 import argparse
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from intently_build.cli import build_parser, main
+from intently_build.interrupts import terminated_as_interrupted
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -54,3 +56,10 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
     assert line.startswith("intently-build: ")
     assert line.count("\n") == 1
     assert says in line
+
+
+def test_to_be_told_to_end_is_to_be_interrupted() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminated_as_interrupted():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before

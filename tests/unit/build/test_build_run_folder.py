@@ -47,6 +47,23 @@ def test_restart_throws_the_earlier_run_away(tmp_path: Path) -> None:
     assert run.last_checkpoint() is None
 
 
+def test_what_a_claim_left_that_was_stopped_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / ".run.json.17").write_text("")
+    RunFolder(tmp_path).claim(MINE, restart=False)
+    RunFolder(tmp_path).check(MINE)
+
+
+def test_restart_keeps_what_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "thesis.txt").write_text("years of work")
+    run = RunFolder(tmp_path / "run")
+    run.claim(MINE, restart=False)
+    (run.path / "link").symlink_to(tmp_path / "far")
+    run.claim(MINE, restart=True)
+    assert [path.name for path in run.path.iterdir()] == ["run.json"]
+    assert (tmp_path / "far" / "thesis.txt").exists()
+
+
 @pytest.mark.parametrize("restart", [True, False])
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path, restart: bool) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")

@@ -145,6 +145,34 @@ def test_a_record_may_stand_apart_and_what_others_change_is_let_be(step: Step, t
     assert "made anew" in perform(apart)
 
 
+def test_a_record_apart_says_beforehand_where_the_result_will_stand(step: Step, tmp_path: Path) -> None:
+    apart = replace(step, record=tmp_path / "run" / "records")
+    perform(apart)
+    step.inputs["text"].write_text("others")
+
+    def stop(_partial: Path, _journal: Journal) -> Proof:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        perform(replace(apart, make=stop))
+    record = read_record(apart.record_file)
+    assert record is not None
+    assert (record.identity, record.place) == ({}, "upper")
+    step.inputs["text"].write_text("words")  # what stands there was made of these, but nothing says so any more
+    assert "upper: begins" in perform(apart)
+    beside = replace(apart, folder=tmp_path / "beside")
+    perform(beside)
+    found = read_record(beside.record_file)
+    assert found is not None
+    assert found.place == str(tmp_path / "beside")
+
+
+def test_what_may_not_be_written_is_one_line(step: Step, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BuildError, match=r"/file/\.upper\.partial: Not a directory$"):
+        perform(replace(step, folder=tmp_path / "file" / "upper"))
+
+
 def test_a_full_disk_is_one_line(step: Step) -> None:
     def fill(_partial: Path, _journal: Journal) -> Proof:
         with Path("/dev/full").open("w") as full:  # the kernel refuses every byte, as a full disk does
