@@ -48,6 +48,41 @@ def rate(value: str) -> float:
     return number
 
 
+def share(value: str) -> float:
+    """A share above 0 and below 1, such as 0.02 or 2%."""
+    number = rate(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+    if number >= 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is no share below 1")
+    return number
+
+
+def span(value: str) -> tuple[int, int]:
+    """A whole number above 0, or two with a hyphen between: the least and the most."""
+    low, _, high = value.partition("-")
+    least, most = positive(low), positive(high or low)
+    if least > most:
+        raise argparse.ArgumentTypeError(f"{value!r} begins above its end")
+    return least, most
+
+
+def ramp(value: str) -> tuple[float, ...]:
+    """FROM:TO:STEPS, rates evenly apart, both ends among them; or rates with commas between."""
+    if ":" not in value:
+        return tuple(rate(each) for each in value.split(","))
+    parts = value.split(":")
+    if len(parts) != 3:
+        raise argparse.ArgumentTypeError(f"{value!r} is no ramp such as 100:1000:10 or 100,200,400")
+    first, last, steps = rate(parts[0]), rate(parts[1]), positive(parts[2])
+    if steps == 1:
+        raise argparse.ArgumentTypeError("a ramp has two steps at least")
+    return tuple(first + (last - first) * number / (steps - 1) for number in range(steps))
+
+
+def counts(value: str) -> tuple[int, ...]:
+    """Whole numbers above 0 with commas between."""
+    return tuple(positive(each) for each in value.split(","))
+
+
 def metadatum(value: str) -> tuple[str, str]:
     """KEY=VALUE, the key in lower case. The value may be a secret, so no error tells it."""
     key, equals, text = value.partition("=")

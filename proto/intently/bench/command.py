@@ -6,15 +6,20 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from intently.answers import Priority
+from intently.bench.bundle_prompt import frame_of
+from intently.bench.exit_code import USAGE
 from intently.bench.options import add_options
 from intently.bench.plan import Arrivals, Credentials, Plan, Shape
-from intently.bench.utterances import made, read
+from intently.bench.targets.target import Kind, Target
+from intently.bench.utterances import made, read_rows
+from intently.bench.words import made_of_words
 from intently.channel import is_local
 from intently.cli.connection import TOKEN_FILE_VARIABLE
 
-DONE, FAILED, USAGE, LIMITED = 0, 1, 2, 3
+_LIBRARIES = ("hdrh.histogram", "rich.live", "uvloop")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,21 +30,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs what the options say and returns the exit code."""
     try:
-        for library in ("hdrh.histogram", "rich.live", "uvloop"):
+        addresses = [each for each in (options.address, options.against) if each is not None]
+        kinds = {Target.parse(address).kind for address in addresses}
+        http, page = ["aiohttp"] if Kind.HTTP in kinds else [], ["jinja2"] if options.html is not None else []
+        for library in (*_LIBRARIES, *http, *page):
             importlib.import_module(library)
+        from intently.bench.ordering import order_of
+        from intently.bench.session import Session
+
+        order = order_of(options, plan_of(options))
+        json_file = _json_file(options)
+        for file in {json_file, options.html} - {None, "-"}:
+            Path(file).open("a").close()  # better no run than one whose report cannot be written
     except ModuleNotFoundError as error:
         sys.stderr.write(f"intently bench: {error.name} is missing: pip install 'intently[bench]'\n")
         return USAGE
-    from intently.bench.session import Session
-
-    try:
-        plan = plan_of(options)
-        if options.json not in {None, "-"}:
-            Path(options.json).open("a").close()  # better no run than one whose report cannot be written
     except (ValueError, OSError) as error:
         sys.stderr.write(f"intently bench: {error}\n")
         return USAGE
-    return asyncio.run(Session(plan, options).run())
+    return asyncio.run(Session(order, json_file, options.html, options.progress).run())
+
+
+def _json_file(options: argparse.Namespace) -> str | None:
+    """Where the JSON goes: beside the page, if there is one and nothing else was said."""
+    if options.json is None and options.html is not None:
+        return str(options.html.with_suffix(".json"))
+    return None if options.json is None else str(options.json)
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
@@ -50,17 +66,32 @@ def plan_of(options: argparse.Namespace) -> Plan:
         OSError: if it cannot be read.
     """
     shape, processes = Shape(options.shape), options.processes
+    kinds = {Target.parse(each).kind for each in (options.address, options.against) if each is not None}
     if shape is Shape.STREAM and options.streams < processes:
         raise ValueError(f"{options.streams} streams are too few for {processes} processes: raise --streams")
-    if options.rate is None and shape is not Shape.STREAM and options.concurrency < processes:
+    open_loop = options.rate is not None or options.ramp is not None or options.ramp_concurrency is not None
+    if not open_loop and shape is not Shape.STREAM and options.concurrency < processes:
         raise ValueError(f"a concurrency of {options.concurrency} is too low for {processes} processes")
     duration_s = 10.0 if options.duration is None and options.requests is None else options.duration
     raw = shape is Shape.STREAM and options.raw_streams
     if shape is Shape.STREAM and options.metadata and not raw:
         raise ValueError("--metadata goes with single calls, batches and --raw-streams")
+    if shape is Shape.STREAM and Kind.HTTP in kinds:
+        raise ValueError("HTTP has no streams: --shape unary or batch")
+    if options.ramp_concurrency is not None:
+        if shape is Shape.STREAM:
+            raise ValueError(
+                "streams are opened once, for one concurrency: --ramp-concurrency is for calls and batches"
+            )
+        if min(options.ramp_concurrency) < processes:
+            raise ValueError(f"a concurrency of {min(options.ramp_concurrency)} is too low for {processes} processes")
+    utterances, token_ids = _said(options)
     return Plan(
         address=options.address,
-        utterances=made(options.seed) if options.utterances is None else read(options.utterances),
+        utterances=utterances,
+        token_ids=token_ids,
+        frame=("", "") if options.bundle is None else frame_of(options.bundle),
+        model=options.model,
         shape=shape,
         rate=options.rate,
         arrivals=Arrivals(options.arrivals),
@@ -85,6 +116,17 @@ def plan_of(options: argparse.Namespace) -> Plan:
     )
 
 
+def _said(options: argparse.Namespace) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """The utterances, and the token ids of their prompts, where all have some."""
+    if options.words is not None:
+        return made_of_words(options.seed, *options.words), ()
+    if options.utterances is None:
+        return made(options.seed), ()
+    rows = read_rows(options.utterances)
+    ids = tuple(ids for _, ids in rows)
+    return tuple(text for text, _ in rows), ids if all(ids) else ()
+
+
 def _credentials_of(options: argparse.Namespace) -> Credentials:
     parts = (options.ca, options.certificate, options.key, options.server_name)
     credentials = Credentials(
@@ -96,6 +138,9 @@ def _credentials_of(options: argparse.Namespace) -> Credentials:
         server_name=options.server_name,
     )
     security = credentials.load()
-    if security.token is not None and not security.tls and not is_local(options.address):
-        raise ValueError(f"a token is sent over TLS or to this machine only, and {options.address} is neither")
+    for target in (Target.parse(each) for each in (options.address, options.against) if each is not None):
+        plain = target.kind is Kind.GRPC and not security.tls and not is_local(target.address)
+        plain |= target.address.startswith("http://") and not is_local(urlsplit(target.address).netloc)
+        if security.token is not None and plain:
+            raise ValueError(f"a token is sent over TLS or to this machine only, and {target.address} is neither")
     return credentials

@@ -1,25 +1,31 @@
-"""Starts the processes of a run, starts them together, gathers what they count, and ends them."""
+"""Starts the processes of a target, starts each leg in all of them together, gathers what they count, and ends them."""
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
+from intently.bench.leg import Leg
 from intently.bench.plan import Plan
 from intently.bench.recorder import Interval
 
 START_IN_S = 0.3  # from the word to the start: every process has heard it by then
-START_WITHIN_S = 60.0
+START_WITHIN_S = 60.0  # beside the wait for the server
+END_WITHIN_S = 30.0
 _LONGEST_LINE = 64 << 20
+
+OnInterval = Callable[[int, Interval], None]
 
 
 @dataclass(slots=True)
 class ProcessRecord:
-    """What one process told.
+    """What one process told of a leg.
 
     Attributes:
         name: What people call it.
@@ -32,128 +38,163 @@ class ProcessRecord:
     fault: str = ""
 
 
+@dataclass(slots=True)
+class _Member:
+    """One process, and how far it is."""
+
+    process: asyncio.subprocess.Process
+    record: ProcessRecord
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)  # no leg is under way in it
+
+
 class Fleet:
-    """The processes of one run.
+    """The processes of one target, with their connections open from one leg to the next.
 
     Args:
-        on_interval: Called with each process's number and interval as they come.
+        stop: Set to end sooner, and in order.
+        kill: Set to end at once.
     """
 
-    def __init__(self, plan: Plan, on_interval: Callable[[int, Interval], None]) -> None:
+    def __init__(self, plan: Plan, stop: asyncio.Event, kill: asyncio.Event) -> None:
         self._plan = plan
-        self._on_interval = on_interval
-        self._processes: list[asyncio.subprocess.Process] = []
-        self._ready: list[asyncio.Event] = []
-        self._stopping = False
-        self.records: list[ProcessRecord] = []
+        self._events = stop, kill
+        self._members: list[_Member] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._watchers: list[asyncio.Task[None]] = []
+        self._on_interval: OnInterval = lambda _number, _interval: None
+        self._ending = False
 
-    async def run(self, stop: asyncio.Event, kill: asyncio.Event) -> None:
-        """Runs the plan to its end.
+    async def __aenter__(self) -> "Fleet":
+        """Starts the processes, and returns once all are connected, or one failed."""
+        stop, kill = self._events
+        for number in range(self._plan.processes):
+            await self._spawn(number)
+        self._tasks = [asyncio.ensure_future(self._listen(number)) for number in range(len(self._members))]
+        self._watchers = [asyncio.ensure_future(self._when(stop, self.cut_short))]
+        self._watchers += [asyncio.ensure_future(self._when(kill, self._kill))]
+        await self._all_ready(stop)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the processes: in order if they got ready, or else at once."""
+        self._ending = True
+        for member in self._members:
+            assert member.process.stdin is not None  # noqa: S101  # asked for a pipe
+            member.process.stdin.close()
+        if self.ready and error is None and not self._events[1].is_set():
+            await asyncio.wait(self._tasks, timeout=END_WITHIN_S)
+        for task in [*self._watchers, *self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._watchers, *self._tasks, return_exceptions=True)
+        for member in self._members:
+            with contextlib.suppress(ProcessLookupError):
+                if member.process.returncode is None:
+                    member.process.kill()
+            await member.process.wait()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all processes are connected and none has ended."""
+        return all(member.ready.is_set() and not member.record.fault for member in self._members)
+
+    @property
+    def records(self) -> list[ProcessRecord]:
+        """What each told of the last leg."""
+        return [dataclasses.replace(member.record) for member in self._members]
+
+    async def measure(self, leg: Leg, on_interval: OnInterval, *, last: bool) -> list[ProcessRecord]:
+        """Measures once; nothing if the processes are not ready.
 
         Args:
-            stop: Set to end sooner, and in order.
-            kill: Set to end at once.
+            on_interval: Called with each process's number and interval as they come.
+            last: Whether no other leg comes: connections are closed in order before it counts as ended.
         """
-        await self._spawn()
-        listeners = [asyncio.ensure_future(self._listen(number)) for number in range(len(self._processes))]
-        watchers = [asyncio.ensure_future(self._stop_when(stop)), asyncio.ensure_future(self._kill_when(kill))]
-        try:
-            if await self._all_ready(listeners, stop):
-                self._tell_all({"go": time.monotonic() + START_IN_S})
-            else:
-                self._stop()
-            await asyncio.gather(*listeners)
-        finally:
-            for task in [*watchers, *listeners]:
-                task.cancel()
-            await asyncio.gather(*watchers, *listeners, return_exceptions=True)
-            await self._reap()
+        if not self.ready or self._events[0].is_set():
+            return self.records
+        self._on_interval = on_interval
+        for member in self._members:
+            member.record.ending = None
+            member.idle.clear()
+        self._tell_all({"go": time.monotonic() + START_IN_S, "leg": dataclasses.asdict(leg), "last": last})
+        await asyncio.gather(*(member.idle.wait() for member in self._members))
+        return self.records
 
-    async def _spawn(self) -> None:
-        for number in range(self._plan.processes):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "intently.bench.process",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=_LONGEST_LINE,
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops them in order
-            )
-            self._processes.append(process)
-            self._ready.append(asyncio.Event())
-            self.records.append(ProcessRecord(f"process {number + 1}"))
-            self._tell(process, {"plan": self._plan.to_json(), "index": number})
+    def cut_short(self) -> None:
+        """Ends the leg that is under way, in order."""
+        self._tell_all({"stop": True})
 
-    async def _all_ready(self, listeners: "Sequence[asyncio.Future[None]]", stop: asyncio.Event) -> bool:
-        ready = asyncio.ensure_future(self._ready_all())
+    async def _spawn(self, number: int) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "intently.bench.process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops them in order
+        )
+        member = _Member(process, ProcessRecord(f"process {number + 1}"))
+        self._members.append(member)
+        self._tell(member, {"plan": self._plan.to_json(), "index": number})
+
+    async def _all_ready(self, stop: asyncio.Event) -> None:
+        ready = asyncio.gather(*(member.ready.wait() for member in self._members))
         stopped = asyncio.ensure_future(stop.wait())
-        first: list[asyncio.Future[Any]] = [ready, stopped, *listeners]
+        first: list[asyncio.Future[Any]] = [ready, stopped, *self._tasks]
+        within_s = START_WITHIN_S + self._plan.wait_s
         try:
-            await asyncio.wait(first, timeout=START_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
-            return ready.done()
+            if not (await asyncio.wait(first, timeout=within_s, return_when=asyncio.FIRST_COMPLETED))[0]:
+                for member in self._members:
+                    member.record.fault = "" if member.ready.is_set() else f"was not ready within {within_s:g} s"
         finally:
             ready.cancel()
             stopped.cancel()
             await asyncio.gather(ready, stopped, return_exceptions=True)
 
-    async def _ready_all(self) -> None:
-        for event in self._ready:
-            await event.wait()
-
     async def _listen(self, number: int) -> None:
         """Takes in what one process tells, until it ends."""
-        process, record = self._processes[number], self.records[number]
-        assert process.stdout is not None  # noqa: S101  # asked for a pipe
-        while line := await process.stdout.readline():
+        member = self._members[number]
+        assert member.process.stdout is not None  # noqa: S101  # asked for a pipe
+        while line := await member.process.stdout.readline():
             self._take(number, json.loads(line))
-        code = await process.wait()
-        if record.ending is None and not record.fault and not self._stopping:
-            record.fault = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        if record.fault:
-            self._stop()
+        code = await member.process.wait()
+        done = member.record.ending is not None and code == 0
+        if not done and not member.record.fault and not self._ending:
+            member.record.fault = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        member.idle.set()
+        if member.record.fault:
+            self.cut_short()
 
     def _take(self, number: int, message: dict[str, Any]) -> None:
-        record = self.records[number]
+        member = self._members[number]
         if "interval" in message:
             self._on_interval(number, Interval.from_fields(message["interval"]))
         elif "ready" in message:
-            self._ready[number].set()
+            member.ready.set()
         elif "failed" in message:
-            record.fault = message["failed"]
+            member.record.fault = message["failed"]
         elif "done" in message:
-            record.ending = message["done"]
+            member.record.ending = message["done"]
+            member.idle.set()
 
-    async def _stop_when(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._stop()
+    async def _when(self, event: asyncio.Event, act: Callable[[], None]) -> None:
+        await event.wait()
+        act()
 
-    async def _kill_when(self, kill: asyncio.Event) -> None:
-        await kill.wait()
-        self._stopping = True
-        for process in self._processes:
+    def _kill(self) -> None:
+        self._ending = True
+        for member in self._members:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
-
-    def _stop(self) -> None:
-        if not self._stopping:
-            self._stopping = True
-            self._tell_all({"stop": True})
+                member.process.kill()
 
     def _tell_all(self, message: dict[str, Any]) -> None:
-        for process in self._processes:
-            self._tell(process, message)
+        for member in self._members:
+            self._tell(member, message)
 
-    def _tell(self, process: asyncio.subprocess.Process, message: dict[str, Any]) -> None:
-        assert process.stdin is not None  # noqa: S101  # asked for a pipe
-        with contextlib.suppress(ConnectionError):  # it has ended, which its listener hears
-            process.stdin.write(json.dumps(message).encode() + b"\n")
-
-    async def _reap(self) -> None:
-        for process in self._processes:
-            if process.stdin is not None:
-                process.stdin.close()
-            with contextlib.suppress(ProcessLookupError):
-                if process.returncode is None:
-                    process.kill()
-            await process.wait()
+    def _tell(self, member: _Member, message: dict[str, Any]) -> None:
+        assert member.process.stdin is not None  # noqa: S101  # asked for a pipe
+        with contextlib.suppress(ConnectionError, RuntimeError):  # it has ended, which its listener hears
+            member.process.stdin.write(json.dumps(message).encode() + b"\n")

@@ -30,6 +30,19 @@ class Histogram:
         if other.count:  # the library takes an empty one for a least value of 0
             self._hdr.add(other._hdr)
 
+    def over(self, seconds: float) -> int:
+        """How many of the times are over so many seconds, to the width of the buckets."""
+        limit_us = round(seconds * 1e6)
+        if not self.count or self._hdr.get_max_value() <= limit_us:
+            return 0
+        steps = self._hdr.get_recorded_iterator()
+        return sum(step.count_added_in_this_iter_step for step in steps if step.value_iterated_to > limit_us)
+
+    def curve(self) -> list[tuple[float, float]]:
+        """Times in seconds with the share of all, 0 to 1, that do not exceed each; rising."""
+        steps = self._hdr.get_recorded_iterator() if self.count else []
+        return [(step.value_iterated_to / 1e6, step.total_count_to_this_value / self.count) for step in steps]
+
     def percentile(self, percent: float) -> float:
         """The time in seconds that `percent` of all do not exceed; 0.0 where it holds none."""
         return float(self._hdr.get_value_at_percentile(percent)) / 1e6 if self.count else 0.0

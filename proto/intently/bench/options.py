@@ -4,8 +4,21 @@ import argparse
 from pathlib import Path
 
 from intently.answers import Priority
-from intently.bench.arguments import metadatum, natural, positive, positive_seconds, rate, seconds
+from intently.bench.arguments import (
+    counts,
+    metadatum,
+    natural,
+    positive,
+    positive_seconds,
+    ramp,
+    rate,
+    seconds,
+    share,
+    span,
+)
 from intently.bench.plan import Arrivals, Shape
+from intently.bench.studies.slo import Slo
+from intently.bench.thresholds import Threshold
 from intently.cli.connection import DEFAULT_ADDRESS, TOKEN_FILE_VARIABLE
 from intently.client import PRIORITY_METADATA
 
@@ -15,14 +28,22 @@ Sends load and measures how long answers take.
 With --rate the loop is open: sends follow a schedule that no answer shifts, and a latency begins when the send was due
 (no coordinated omission). Without, it is closed: --concurrency calls are under way at any time, each followed by the
 next. Latencies are those of answers; how long failures took is given apart. Rates are over the time from the end of the
-warm-up until sending ended."""
+warm-up until sending ended.
+
+A TARGET is HOST:PORT or unix:PATH of an Intently server, or of Envoy; http://HOST:PORT of `vllm serve`, whose /classify
+gets the token ids of --utterances, or else the text in the prompt of --bundle; or python:MODULE:NAME?KEY=VALUE, which
+makes a target in the generator's own process.
+
+--ramp measures one load after the other. --slo searches the highest rate at which a latency is met. --against measures
+two targets in turn, and gives the ratio of their figures."""
 EPILOG = """\
 The generator was the bottleneck if a process used more than 90 % of a core; if the 99th percentile of the scheduling
 lag, or of the event loop's, is over 1 ms and over 10 % of the median latency; or if sends waited for
---max-outstanding.
+--max-outstanding. Then figures are withheld, unless --allow-limited. Where a server answers less than 95 % of a ramp's
+step or of a probe, only processor and event loop count.
 
-Exit codes: 0 done; 1 a threshold failed, nothing was answered, items of streams were lost, or a process died; 2 wrong
-usage; 3 the generator was the bottleneck (unless --allow-limited)."""
+Exit codes: 0 done; 1 a threshold failed, no rate was found, nothing was answered, items of streams were lost, or a
+process died; 2 wrong usage; 3 the generator was the bottleneck (unless --allow-limited)."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,10 +51,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "--address", default=DEFAULT_ADDRESS, help="HOST:PORT of the server, or unix:PATH (default: %(default)s)"
+        "--address",
+        "--target",
+        default=DEFAULT_ADDRESS,
+        metavar="TARGET",
+        help="what is measured (default: %(default)s)",
     )
+    parser.add_argument("--against", metavar="TARGET", help="measured in turn with it, for the ratio of the two")
     _add_security(parser.add_argument_group("security"))
     _add_load(parser.add_argument_group("load"))
+    _add_search(parser.add_argument_group("search and comparison"))
     _add_work(parser.add_argument_group("what is sent"))
     _add_outcome(parser.add_argument_group("what comes of it"))
 
@@ -62,6 +89,12 @@ def _add_load(group: "argparse._ArgumentGroup") -> None:
         help="closed loop: calls under way, over all processes; with --shape stream, items in flight on each stream "
         "(default: %(default)s)",
     )
+    loop.add_argument(
+        "--ramp", type=ramp, metavar="FROM:TO:STEPS", help="open loop: rates one after the other; or R,R,…"
+    )
+    loop.add_argument(
+        "--ramp-concurrency", type=counts, metavar="C,C,…", help="closed loop: concurrencies one after the other"
+    )
     group.add_argument(
         "--arrivals",
         choices=[each.value for each in Arrivals],
@@ -75,9 +108,14 @@ def _add_load(group: "argparse._ArgumentGroup") -> None:
         metavar="N",
         help="open loop: sends of a process unanswered at once; more wait, which is told (default: %(default)s)",
     )
-    group.add_argument("--duration", type=positive_seconds, metavar="S", help="how long to measure (default: 10s)")
+    group.add_argument(
+        "--duration",
+        type=positive_seconds,
+        metavar="S",
+        help="how long to measure: each step, each round; each probe at least (default: 10s)",
+    )
     group.add_argument("--requests", type=positive, metavar="N", help="how many sends to measure; or the duration")
-    group.add_argument("--warm-up", type=seconds, default=0.0, metavar="S", help="first, without measuring")
+    group.add_argument("--warm-up", type=seconds, default=0.0, metavar="S", help="before each, without measuring")
     group.add_argument("--processes", type=positive, default=1, metavar="N", help="(default: %(default)s)")
     group.add_argument(
         "--connections", type=positive, default=1, metavar="N", help="of each process (default: %(default)s)"
@@ -90,6 +128,33 @@ def _add_load(group: "argparse._ArgumentGroup") -> None:
         help="how long to wait for the server to be there (default: %(default)s)",
     )
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of arrivals and utterances")
+
+
+def _add_search(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--slo",
+        type=Slo.parse,
+        metavar="pN=TIME",
+        help="search the highest rate at which it is met, such as p99=82ms: a send that fails took longer. --rate says "
+        "where to begin (default: by a closed loop)",
+    )
+    group.add_argument(
+        "--precision",
+        type=share,
+        default=0.02,
+        metavar="P",
+        help="how near the rate that failed must be to the one found, such as 2%% (default: 2%%)",
+    )
+    group.add_argument(
+        "--confirmations",
+        type=natural,
+        default=2,
+        metavar="N",
+        help="how often the rate found is measured again; it must pass each time (default: %(default)s)",
+    )
+    group.add_argument(
+        "--rounds", type=positive, default=5, metavar="N", help="of --against without --slo (default: %(default)s)"
+    )
 
 
 def _add_work(group: "argparse._ArgumentGroup") -> None:
@@ -111,12 +176,19 @@ def _add_work(group: "argparse._ArgumentGroup") -> None:
         help="streams without the client library, which reopens them: one that ends stays ended",
     )
     group.add_argument("--ordered", action="store_true", help="streams answer in order")
-    group.add_argument(
+    said = group.add_mutually_exclusive_group()
+    said.add_argument(
         "--utterances",
         type=Path,
         metavar="FILE",
-        help='lines of text, or of JSON with a "text" (default: made from the seed)',
+        help='lines of text, or of JSON with a "text", and the "token_ids" of its whole prompt for targets that take '
+        "them (default: made from the seed)",
     )
+    said.add_argument(
+        "--words", type=span, metavar="N|N-M", help="make them of so many common words, each a token to most tokenizers"
+    )
+    group.add_argument("--bundle", type=Path, metavar="FOLDER", help="HTTP: send text in the prompt of this bundle")
+    group.add_argument("--model", metavar="NAME", help="HTTP: of the model")
     group.add_argument(
         "--timeout",
         type=positive_seconds,
@@ -145,10 +217,17 @@ def _add_work(group: "argparse._ArgumentGroup") -> None:
 def _add_outcome(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--json", metavar="FILE", help="write everything that was measured there; - is stdout")
     group.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page with plots there, and the JSON beside it, if not elsewhere",
+    )
+    group.add_argument(
         "--progress",
         choices=["auto", "table", "lines", "off"],
         default="auto",
-        help="a table or a line each second on stderr; auto is a table on a terminal, else off (default: %(default)s)",
+        help="a table or lines on stderr, by seconds and legs; auto is a table on a terminal, else off "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--max-p99",
@@ -157,4 +236,13 @@ def _add_outcome(group: "argparse._ArgumentGroup") -> None:
         help="exit with 1 if the p99 of the answers is over it; failures count by --max-errors",
     )
     group.add_argument("--max-errors", type=natural, metavar="N", help="exit with 1 if more utterances failed")
-    group.add_argument("--allow-limited", action="store_true", help="exit with 0 though the generator was the limit")
+    group.add_argument(
+        "--fail-if",
+        type=Threshold.parse,
+        action="append",
+        default=[],
+        metavar="FIGURE>BOUND",
+        help="exit with 1: pN, mean or max>TIME (a ramp's in any step), errors>N, error-rate>P%%, goodput<R, found<R, "
+        "ratio<X, pN-ratio>X, or ratio.low<X, the lower end of its interval; may be repeated",
+    )
+    group.add_argument("--allow-limited", action="store_true", help="report though the generator was the limit")

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 
 from intently.answers import Priority
+from intently.bench.targets.target import Target
 from intently.channel import Security
 from intently.client import PRIORITY_METADATA
 
@@ -65,7 +66,7 @@ class Plan:
     """One run, over all its processes.
 
     Attributes:
-        address: HOST:PORT of the server.
+        address: Of what is measured; see `Target.parse`.
         shape: What is sent.
         rate: Sends a second in the open loop, a batch being one send; None for the closed loop.
         arrivals: How the open loop spreads them.
@@ -88,6 +89,9 @@ class Plan:
         credentials: How a process proves who it is.
         seed: Of the arrivals and of the order of utterances.
         utterances: What is said.
+        token_ids: The whole prompts of the utterances in token ids, for targets that take them; empty if not known.
+        frame: HTTP: what stands before and after each utterance.
+        model: HTTP: the model's name; None leaves it to the server.
     """
 
     address: str
@@ -113,6 +117,14 @@ class Plan:
     metadata: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
     credentials: Credentials = Credentials()
     seed: int = 0
+    token_ids: tuple[tuple[int, ...], ...] = dataclasses.field(default=(), repr=False)
+    frame: tuple[str, str] = dataclasses.field(default=("", ""), repr=False)
+    model: str | None = None
+
+    @property
+    def target(self) -> Target:
+        """Where load goes."""
+        return Target.parse(self.address)
 
     def to_json(self) -> str:
         """One line, for a process to read. It holds the utterances and the metadata: never log it."""
@@ -131,6 +143,8 @@ class Plan:
                 "arrivals": Arrivals(fields["arrivals"]),
                 "priority": None if fields["priority"] is None else Priority(fields["priority"]),
                 "credentials": Credentials(**fields["credentials"]),
+                "token_ids": tuple(tuple(ids) for ids in fields["token_ids"]),
+                "frame": tuple(fields["frame"]),
             }
         )
 

@@ -1,8 +1,8 @@
 """One process of the load generator: reads its plan and commands from stdin, writes what it counts to stdout.
 
-Lines of JSON both ways. In: the plan and the process's number, {"go": START}, {"stop": true}; the end of stdin stops it
-too, so that it never outlives its parent. Out: {"ready": true} or {"failed": WHY}, {"interval": …} about every second,
-{"done": …}.
+Lines of JSON both ways. In: the plan and the process's number; then for each leg {"go": START, "leg": …, "last": …},
+which {"stop": true} ends sooner. The end of stdin ends the process, so that it never outlives its parent. Out:
+{"ready": true} or {"failed": WHY}, {"interval": …} about every second, {"done": …} at the end of a leg.
 """
 
 import asyncio
@@ -15,12 +15,13 @@ from typing import Any
 import uvloop
 
 from intently.bench.alarm import sleep_until
+from intently.bench.leg import Leg
 from intently.bench.loops import ClosedLoop, Loop, OpenLoop
 from intently.bench.meter import Meter
-from intently.bench.plan import Plan, Shape, Share
+from intently.bench.plan import Plan, Share
 from intently.bench.recorder import Recorder
-from intently.bench.streams import streams_of
-from intently.bench.traffic import Calls, Traffic
+from intently.bench.targets.opening import traffic_of
+from intently.bench.targets.traffic import Traffic
 from intently.errors import IntentlyError
 
 STOPPED_WAIT_S = 1.0  # for the answers to what is under way, once the run was stopped
@@ -33,6 +34,7 @@ class Parent:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.WriteTransport) -> None:
         self._reader = reader
         self._writer = writer
+        self._coming: asyncio.Future[Any] | None = None
 
     @classmethod
     async def connect(cls) -> "Parent":
@@ -44,13 +46,23 @@ class Parent:
 
     async def hear(self) -> Any:
         """The next line; None once there is none."""
-        line = await self._reader.readline()
-        return json.loads(line) if line else None
+        coming, self._coming = self.coming(), None
+        return await coming
+
+    def coming(self) -> "asyncio.Future[Any]":
+        """The next line, which stays the next until it is heard."""
+        if self._coming is None:
+            self._coming = asyncio.ensure_future(self._read())
+        return self._coming
 
     def tell(self, **message: Any) -> None:
         """Writes a line, as long as there is somebody to read it."""
         if not self._writer.is_closing():
             self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def _read(self) -> Any:
+        line = await self._reader.readline()
+        return json.loads(line) if line else None
 
     async def heard(self) -> None:
         """Returns once all was handed over."""
@@ -58,24 +70,18 @@ class Parent:
             await asyncio.sleep(0.005)
 
 
-def traffic_of(plan: Plan, share: Share) -> Traffic:
-    """What the plan sends."""
-    return streams_of(plan, share) if plan.shape is Shape.STREAM else Calls(plan, share)
-
-
 async def main() -> None:
     """The life of the process."""
     parent = await Parent.connect()
     first = await parent.hear()
     if first is not None:
-        plan = Plan.from_json(first["plan"])
-        await _live(plan, plan.share(first["index"]), parent)
+        await _live(Plan.from_json(first["plan"]), first["index"], parent)
         await parent.heard()
 
 
-async def _live(plan: Plan, share: Share, parent: Parent) -> None:
-    traffic = traffic_of(plan, share)
+async def _live(plan: Plan, index: int, parent: Parent) -> None:
     try:
+        traffic = traffic_of(plan, plan.share(index))
         await traffic.open()
     except TimeoutError:
         parent.tell(failed=f"no server answers at {plan.address}")
@@ -86,13 +92,23 @@ async def _live(plan: Plan, share: Share, parent: Parent) -> None:
     gc.collect()
     gc.freeze()  # what is here stays: no collection looks at it again
     parent.tell(ready=True)
-    command = await parent.hear()
-    if command is not None and "go" in command:
-        parent.tell(done=await _generate(plan, share, traffic, parent, command["go"]))
+    while (command := await parent.hear()) is not None:
+        if "go" not in command:
+            continue  # a stop that came when the leg had ended
+        leg = Leg(**command["leg"]).of(plan)
+        counts = await _generate(leg, leg.share(index), traffic, parent, command["go"])
+        lost, answered_twice = traffic.settle()
+        if command["last"]:
+            await traffic.close()
+            answered_twice += traffic.settle()[1]  # while streams ended in order
+        parent.tell(done={**counts, "lost": lost, "answered_twice": answered_twice})
+        if command["last"]:
+            return
+    await traffic.close()
 
 
 async def _generate(plan: Plan, share: Share, traffic: Traffic, parent: Parent, start: float) -> dict[str, int]:
-    """Warm-up, window, and the last answers. Returns what is known at the end."""
+    """Warm-up, window, and the last answers. Returns what was sent never, and what had no answer."""
     record_from = start + plan.warm_up_s
     end = None if plan.duration_s is None else record_from + plan.duration_s
     recorder = Recorder(record_from)
@@ -100,10 +116,10 @@ async def _generate(plan: Plan, share: Share, traffic: Traffic, parent: Parent, 
     loop: Loop = (ClosedLoop if plan.rate is None else OpenLoop)(plan, share, start, recorder, traffic.call)
     meter = Meter(lambda interval: parent.tell(interval=interval.to_fields()), recorder, loop, start, record_from, end)
     cutting = asyncio.ensure_future(meter.run())
-    stop, finished = asyncio.ensure_future(parent.hear()), asyncio.ensure_future(loop.finished.wait())
-    ends = [stop] if plan.requests is None else [stop, finished]
+    stop, finished = parent.coming(), asyncio.ensure_future(loop.finished.wait())
+    ends: list[asyncio.Future[Any]] = [] if plan.requests is None else [finished]
     ends += [] if end is None else [asyncio.ensure_future(sleep_until(end))]
-    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([stop, *ends], return_when=asyncio.FIRST_COMPLETED)
     loop.stop()
     meter.cut(time.monotonic() if end is None else min(end, time.monotonic()))
     meter.window_closed = True
@@ -111,14 +127,13 @@ async def _generate(plan: Plan, share: Share, traffic: Traffic, parent: Parent, 
         patience = plan.timeout_s + STOPPED_WAIT_S
         await asyncio.wait([stop, finished], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
     if stop.done():
+        await parent.hear()
         await asyncio.wait([finished], timeout=STOPPED_WAIT_S)
     unsent, unfinished = await loop.close()
     for waiting in (cutting, *ends, finished):
         waiting.cancel()
     meter.close()
-    await traffic.close()
-    lost, twice = traffic.lost, traffic.answered_twice
-    return {"unsent": unsent, "unfinished": unfinished, "lost": lost, "answered_twice": twice}
+    return {"unsent": unsent, "unfinished": unfinished}
 
 
 if __name__ == "__main__":

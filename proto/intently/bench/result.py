@@ -58,11 +58,6 @@ class Result:
     lost: int
     answered_twice: int
 
-    @property
-    def faults(self) -> list[str]:
-        """Processes that ended too early, and why."""
-        return [f"{each.name}: {each.fault}" for each in self.processes if each.fault]
-
 
 def add_up(records: Sequence[ProcessRecord], collected: Collector) -> Result:
     """The result of what the processes told."""

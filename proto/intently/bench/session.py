@@ -1,6 +1,5 @@
-"""One run from the shell: processes, progress, signals, summary, exit code."""
+"""One run from the shell: measuring, progress, signals, reports, exit code."""
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -11,70 +10,52 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from intently.bench.collector import Collector
-from intently.bench.fleet import Fleet
-from intently.bench.plan import Plan
+from intently.bench.ending import Ending, ending_of
 from intently.bench.progress import Progress, progress_of
-from intently.bench.report import Ending, as_fields
-from intently.bench.result import Result, add_up
+from intently.bench.report import as_fields
+from intently.bench.studies.measuring import measure
+from intently.bench.studies.order import Order
+from intently.bench.studies.study import Study
 from intently.bench.summary import print_summary
-from intently.bench.verdict import judge
 
 
 class Session:
-    """Runs a plan for the shell.
+    """Runs an order for the shell.
 
     Args:
-        options: Those of `command`: what comes of the run.
+        json_file: Where the report goes; "-" for stdout, None for nowhere.
+        html_file: Where the page goes; None for nowhere.
+        progress: What is seen meanwhile; see `progress_of`.
     """
 
-    def __init__(self, plan: Plan, options: argparse.Namespace) -> None:
-        self._plan = plan
-        self._options = options
+    def __init__(self, order: Order, json_file: str | None, html_file: Path | None, progress: str) -> None:
+        self._order = order
+        self._json = json_file
+        self._html = html_file
+        self._progress = progress
         self._stop, self._kill = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> int:
-        """Runs it, prints the summary, writes the JSON, and returns the exit code."""
+        """Runs it, prints the summary, writes the reports, and returns the exit code."""
         started = datetime.now(UTC)
-        progress: Progress = progress_of(self._options.progress)
-        collector = Collector(self._plan.processes, progress.show)
-        fleet = Fleet(self._plan, collector.take)
+        progress: Progress = progress_of(self._progress)
         with self._signals(), progress:
-            await fleet.run(self._stop, self._kill)
-        result = add_up(fleet.records, collector)
-        ending = self._ending(result)
-        print_summary(self._plan, result, ending, to_stderr=self._options.json == "-")
-        if self._options.json is not None:
-            self._write(json.dumps(as_fields(self._plan, result, ending, started), indent=1) + "\n")
+            study = await measure(self._order, progress, self._stop, self._kill)
+        ending = ending_of(study, self._order)
+        print_summary(study, ending, to_stderr=self._json == "-")
+        self._write(study, ending, started)
         return ending.exit_code
 
-    def _write(self, text: str) -> None:
-        if self._options.json == "-":
+    def _write(self, study: Study, ending: Ending, started: datetime) -> None:
+        text = json.dumps(as_fields(self._order, study, ending, started), indent=1) + "\n"
+        if self._json == "-":
             sys.stdout.write(text)
-        else:
-            Path(self._options.json).write_text(text, encoding="utf-8")
+        elif self._json is not None:
+            Path(self._json).write_text(text, encoding="utf-8")
+        if self._html is not None:
+            from intently.bench.page.page import page_of
 
-    def _ending(self, result: Result) -> Ending:
-        """What the figures mean for the exit code."""
-        verdict = judge(result)
-        return Ending(
-            verdict=verdict,
-            failures=tuple(self._failures(result)),
-            interrupted=self._stop.is_set(),
-            limited_is_failure=verdict.limited_by_generator and not self._options.allow_limited,
-        )
-
-    def _failures(self, result: Result) -> Iterator[str]:
-        yield from result.faults
-        total, p99 = result.total, result.total.latency.percentile(99)
-        if not total.answered and not result.faults:
-            yield "nothing was answered"
-        if self._options.max_p99 is not None and p99 > self._options.max_p99:
-            yield f"p99 is {p99 * 1e3:.1f} ms, over {self._options.max_p99 * 1e3:g} ms"
-        if self._options.max_errors is not None and total.errors > self._options.max_errors:
-            yield f"{total.errors} utterances failed, over {self._options.max_errors}"
-        if result.lost or result.answered_twice:
-            yield f"{result.lost} items were lost, {result.answered_twice} answered twice"
+            self._html.write_text(page_of(self._order.plans[0], study, ending, started), encoding="utf-8")
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

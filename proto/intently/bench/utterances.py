@@ -53,20 +53,28 @@ def read(path: Path) -> tuple[str, ...]:
         ValueError: if it has none, or a line is not what the first line promised. It names the line, not what is in it.
         OSError: if it cannot be read.
     """
+    return tuple(text for text, _ in read_rows(path))
+
+
+def read_rows(path: Path) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The same, with the `token_ids` of the whole prompt beside each where rows have them; () elsewhere."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line]
     if not numbered:
         raise ValueError(f"{path} has no utterances")
     if not numbered[0][1].startswith("{"):
-        return tuple(line for _, line in numbered)
-    return tuple(_text_of(path, number, line) for number, line in numbered)
+        return tuple((line, ()) for _, line in numbered)
+    return tuple(_row(path, number, line) for number, line in numbered)
 
 
-def _text_of(path: Path, number: int, line: str) -> str:
+def _row(path: Path, number: int, line: str) -> tuple[str, tuple[int, ...]]:
     try:
-        text = json.loads(line)["text"]
-    except (ValueError, KeyError, TypeError):
-        text = None
+        row = json.loads(line)
+        text, ids = row["text"], row.get("token_ids", [])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text, ids = None, []
     if not isinstance(text, str) or not text:
         raise ValueError(f'{path}, line {number}: no JSON object with a "text"')
-    return text
+    if not isinstance(ids, list) or not all(isinstance(each, int) and each >= 0 for each in ids):
+        raise ValueError(f"{path}, line {number}: token_ids are whole numbers, 0 or more")
+    return text, tuple(ids)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from intently import Priority
 from intently.bench import command
 from intently.bench.arguments import seconds
+from intently.bench.exit_code import USAGE
 from intently.bench.plan import Arrivals, Plan, Shape
 from intently.bench.utterances import made, read
 
@@ -84,7 +85,7 @@ def test_a_number_of_requests_takes_as_long_as_it_takes() -> None:
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         parse(*arguments)
-    assert exit_info.value.code == command.USAGE
+    assert exit_info.value.code == USAGE
     assert arguments[-2] in capsys.readouterr().err
 
 
@@ -102,7 +103,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
     ],
 )
 def test_what_does_not_fit_together_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.run(parse(*arguments)) == command.USAGE
+    assert command.run(parse(*arguments)) == USAGE
     assert capsys.readouterr().err.startswith("intently bench: ")
 
 

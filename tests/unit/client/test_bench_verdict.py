@@ -103,7 +103,7 @@ def test_a_process_that_died_is_named() -> None:
     collected.take(0, window())
     records = [ProcessRecord("process 1", fault="was killed by signal 9"), ProcessRecord("process 2")]
     result = add_up(records, collected)
-    assert result.faults == ["process 1: was killed by signal 9"]
+    assert [each.fault for each in result.processes] == ["was killed by signal 9", ""]
     assert result.total.sent == 100
     assert [each.sent for each in result.series] == [100]  # a second of which not all have told
 

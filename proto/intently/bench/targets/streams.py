@@ -9,11 +9,12 @@ from typing import Protocol
 import grpc
 
 from intently.answers import Classification
-from intently.bench.channels import connect, keepalive_s, open_channels
 from intently.bench.plan import Plan, Share
-from intently.bench.raw_stream import RawStream, ended
 from intently.bench.tally import OK, Answer
-from intently.bench.traffic import failure, outcome_name
+from intently.bench.targets.channels import connect, keepalive_s, open_channels
+from intently.bench.targets.grpc_calls import outcome_name
+from intently.bench.targets.raw_stream import RawStream, ended
+from intently.bench.targets.traffic import failure
 from intently.client import IntentClient
 from intently.errors import IntentlyError
 
@@ -100,8 +101,8 @@ class Streams:
         said = random.Random(plan.seed + share.index).sample(plan.utterances, len(plan.utterances))
         self._texts = itertools.cycle(said)
         self._ids = (f"{share.index}-{number}" for number in itertools.count())
-        self.answered_twice = 0
-        self.lost = 0
+        self._given_up: set[str] = set()  # items whose answers nobody waits for any more
+        self._answered_twice = 0
 
     async def open(self) -> None:
         """See `Traffic`."""
@@ -123,9 +124,17 @@ class Streams:
             return failure(error)
         return await answer
 
+    def settle(self) -> tuple[int, int]:
+        """See `Traffic`."""
+        lost = [request_id for pending in self._pending for request_id in pending]
+        self._given_up.update(lost)
+        for pending in self._pending:
+            pending.clear()
+        answered_twice, self._answered_twice = self._answered_twice, 0
+        return len(lost), answered_twice
+
     async def close(self) -> None:
         """See `Traffic`."""
-        self.lost = sum(len(pending) for pending in self._pending)
         await asyncio.gather(*(stream.finish() for stream in self._streams))
         if self._readers:
             await asyncio.wait(self._readers, timeout=1.0)
@@ -143,7 +152,8 @@ class Streams:
             async for request_id, answer in self._streams[number].answers():
                 waiter = pending.pop(request_id, None)
                 if waiter is None:
-                    self.answered_twice += 1
+                    self._answered_twice += request_id not in self._given_up
+                    self._given_up.discard(request_id)
                 elif not waiter.done():
                     waiter.set_result(answer)
         except IntentlyError as error:
@@ -169,7 +179,7 @@ def streams_of(plan: Plan, share: Share) -> Streams:
         return Streams(plan, share, raw, channels, [])
     clients = [
         IntentClient(
-            plan.address,
+            plan.target.address,
             security=plan.credentials.load(),
             timeout_s=plan.timeout_s,
             priority=plan.priority,

@@ -19,7 +19,8 @@ def open_channels(plan: Plan) -> list[grpc.aio.Channel]:
     if plan.retry:
         security = plan.credentials.load()
         return [
-            open_library_channel(plan.address, security, keepalive_s=keepalive_s(n)) for n in range(plan.connections)
+            open_library_channel(plan.target.address, security, keepalive_s=keepalive_s(n))
+            for n in range(plan.connections)
         ]
     return [_open_plain(plan) for _ in range(plan.connections)]
 
@@ -48,11 +49,11 @@ def _open_plain(plan: Plan) -> grpc.aio.Channel:
         ("grpc.max_reconnect_backoff_ms", 1_000),
         ("grpc.max_receive_message_length", -1),
     ]
-    if is_local(plan.address):
+    if is_local(plan.target.address):
         options.append(("grpc.enable_http_proxy", 0))
     if not security.tls:
-        return grpc.aio.insecure_channel(plan.address, options=options)
+        return grpc.aio.insecure_channel(plan.target.address, options=options)
     if security.server_name is not None:
         options.append(("grpc.ssl_target_name_override", security.server_name))
     credentials = grpc.ssl_channel_credentials(security.ca, security.key, security.certificate)
-    return grpc.aio.secure_channel(plan.address, credentials, options=options)
+    return grpc.aio.secure_channel(plan.target.address, credentials, options=options)

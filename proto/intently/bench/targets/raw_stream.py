@@ -8,7 +8,8 @@ import grpc
 
 from intently.bench.plan import Plan
 from intently.bench.tally import OK, Answer
-from intently.bench.traffic import failure, outcome_name
+from intently.bench.targets.grpc_calls import outcome_name
+from intently.bench.targets.traffic import failure
 from intently.errors import IntentlyError, from_rpc_error, from_status
 from intently.v1 import intent_service_pb2 as pb
 

@@ -1,55 +1,27 @@
-"""What is sent: unary calls and batches, serialized beforehand, over one or more connections."""
+"""Intently over gRPC: unary calls and batches, serialized beforehand, over one or more connections."""
 
 import asyncio
 import itertools
 import random
 from collections import Counter
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from intently.bench.channels import connect, open_channels
 from intently.bench.plan import Plan, Shape, Share
 from intently.bench.tally import OK, Answer
-from intently.errors import IntentlyError, from_rpc_error, from_status
+from intently.bench.targets.channels import connect, open_channels
+from intently.bench.targets.traffic import LOOK_INTO_EVERY, ONE_OK, failed, failure
+from intently.errors import from_rpc_error, from_status
 from intently.v1 import intent_service_pb2 as pb
 
-LOOK_INTO_EVERY = 16  # of the answers to unary calls: the others are not decoded
 _DISTINCT_BATCHES = 64
 _SERVICE = "/intently.v1.IntentService/"
-_ONE_OK = Answer(ok=True, items=(((OK, ""), 1),))
-
-
-class Traffic(Protocol):
-    """Something to send to, for a loop to drive."""
-
-    lost: int  # items of streams that were sent and got no answer
-    answered_twice: int  # answers to items that were answered already, or never sent
-
-    async def open(self) -> None:
-        """Connects.
-
-        Raises:
-            TimeoutError: if no server answers.
-            IntentlyError: if one refuses.
-        """
-        ...
-
-    async def call(self, number: int) -> Answer:
-        """Sends once, by the connection or stream of that number, and returns how it ended. Raises nothing."""
-        ...
-
-    async def close(self) -> None:
-        """Ends streams in order and closes connections."""
-        ...
 
 
 class Calls:
     """Unary calls, or batches."""
-
-    lost = 0
-    answered_twice = 0
 
     def __init__(self, plan: Plan, share: Share) -> None:
         self._plan = plan
@@ -77,16 +49,15 @@ class Calls:
         self._answers += 1
         if self._batch:
             return _of_batch(response, self._whole)
-        return _of_unary(response) if self._answers % LOOK_INTO_EVERY == 0 else _ONE_OK
+        return _of_unary(response) if self._answers % LOOK_INTO_EVERY == 0 else ONE_OK
+
+    def settle(self) -> tuple[int, int]:
+        """See `Traffic`."""
+        return 0, 0
 
     async def close(self) -> None:
         """See `Traffic`."""
         await asyncio.gather(*(channel.close() for channel in self._channels))
-
-
-def failure(error: IntentlyError, utterances: int = 1) -> Answer:
-    """How a send ended that failed as a whole."""
-    return Answer(ok=False, items=(((error.code.name, error.reason), utterances),))
 
 
 def _requests(said: list[str]) -> list[bytes]:
@@ -103,15 +74,15 @@ def _of_unary(response: bytes) -> Answer:
     try:
         message = pb.ClassifyResponse.FromString(response)
     except DecodeError:
-        return Answer(ok=False, items=((("UNDECODABLE", ""), 1),))
-    return Answer(ok=True, items=_ONE_OK.items, outcomes=(outcome_name(message),))
+        return failed("UNDECODABLE")
+    return Answer(ok=True, items=ONE_OK.items, outcomes=(outcome_name(message),))
 
 
 def _of_batch(response: bytes, size: int) -> Answer:
     try:
         results = pb.BatchClassifyResponse.FromString(response).results
     except DecodeError:
-        return Answer(ok=False, items=((("UNDECODABLE", ""), size),))
+        return failed("UNDECODABLE", utterances=size)
     labels = Counter((OK, "") for each in results if each.HasField("response"))
     for error in (from_status(each.error) for each in results if not each.HasField("response")):
         labels[error.code.name, error.reason] += 1
