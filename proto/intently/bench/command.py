@@ -13,7 +13,7 @@ from intently.bench.bundle_prompt import frame_of
 from intently.bench.exit_code import USAGE
 from intently.bench.options import add_options
 from intently.bench.plan import Arrivals, Credentials, Plan, Shape
-from intently.bench.targets.target import Kind, Target
+from intently.bench.targets.target import Speech, Target
 from intently.bench.utterances import made, read_rows
 from intently.bench.words import made_of_words
 from intently.channel import is_local
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         addresses = [each for each in (options.address, options.against) if each is not None]
         kinds = {Target.parse(address).kind for address in addresses}
-        http, page = ["aiohttp"] if Kind.HTTP in kinds else [], ["jinja2"] if options.html is not None else []
+        http, page = ["aiohttp"] if Speech.HTTP in kinds else [], ["jinja2"] if options.html is not None else []
         for library in (*_LIBRARIES, *http, *page):
             importlib.import_module(library)
         from intently.bench.ordering import order_of
@@ -76,7 +76,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     raw = shape is Shape.STREAM and options.raw_streams
     if shape is Shape.STREAM and options.metadata and not raw:
         raise ValueError("--metadata goes with single calls, batches and --raw-streams")
-    if shape is Shape.STREAM and Kind.HTTP in kinds:
+    if shape is Shape.STREAM and Speech.HTTP in kinds:
         raise ValueError("HTTP has no streams: --shape unary or batch")
     if options.ramp_concurrency is not None:
         if shape is Shape.STREAM:
@@ -139,7 +139,7 @@ def _credentials_of(options: argparse.Namespace) -> Credentials:
     )
     security = credentials.load()
     for target in (Target.parse(each) for each in (options.address, options.against) if each is not None):
-        plain = target.kind is Kind.GRPC and not security.tls and not is_local(target.address)
+        plain = target.kind is Speech.GRPC and not security.tls and not is_local(target.address)
         plain |= target.address.startswith("http://") and not is_local(urlsplit(target.address).netloc)
         if security.token is not None and plain:
             raise ValueError(f"a token is sent over TLS or to this machine only, and {target.address} is neither")

@@ -9,6 +9,7 @@ from intently.bench.studies.kind import Kind
 from intently.bench.studies.order import Order
 from intently.bench.studies.ramp import legs_of
 from intently.bench.studies.searching import SearchOptions
+from intently.bench.targets.target import Speech
 from intently.bench.thresholds import Threshold
 
 
@@ -18,7 +19,8 @@ def order_of(options: argparse.Namespace, plan: Plan) -> Order:
     Raises:
         ValueError: if they do not fit together.
     """
-    plans = (plan,) if options.against is None else (plan, dataclasses.replace(plan, address=options.against))
+    addresses = [each for each in (options.address, options.against) if each is not None]
+    plans = tuple(_in_one_process(dataclasses.replace(plan, address=address)) for address in addresses)
     if len({each.address for each in plans}) < len(plans):
         raise ValueError(f"--against names {plan.address}, which is measured already")
     kind = _kind_of(options)
@@ -39,6 +41,11 @@ def order_of(options: argparse.Namespace, plan: Plan) -> Order:
         thresholds=thresholds,
         allow_limited=options.allow_limited,
     )
+
+
+def _in_one_process(plan: Plan) -> Plan:
+    """A target in Python lives in one process, however many the others get."""
+    return dataclasses.replace(plan, processes=1) if plan.target.kind is Speech.PYTHON else plan
 
 
 def _kind_of(options: argparse.Namespace) -> Kind:

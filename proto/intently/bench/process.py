@@ -8,6 +8,7 @@ which {"stop": true} ends sooner. The end of stdin ends the process, so that it 
 import asyncio
 import gc
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -38,10 +39,12 @@ class Parent:
 
     @classmethod
     async def connect(cls) -> "Parent":
-        """Takes over stdin and stdout, so that neither ever blocks the loop."""
+        """Takes over stdin and stdout, so that neither ever blocks the loop. What others print goes to stderr."""
         loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=_LONGEST_LINE)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        writer, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout)
+        ours = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        writer, _ = await loop.connect_write_pipe(asyncio.Protocol, ours)
         return cls(reader, writer)
 
     async def hear(self) -> Any:

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 from intently.bench.studies.ratio import ratio_between, ratio_of, t95
 

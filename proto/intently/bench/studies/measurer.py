@@ -10,7 +10,7 @@ from intently.bench.plan import Plan
 from intently.bench.progress import Progress
 from intently.bench.result import Result, add_up
 from intently.bench.studies.study import Run
-from intently.bench.targets.target import Kind
+from intently.bench.targets.target import Speech
 from intently.bench.verdict import judge
 
 Hopeless = Callable[[Result], bool]  # asked each second whether the leg's outcome is clear already
@@ -61,7 +61,7 @@ class Measurer:
         self._progress.begin(self.target, plan)
         records = await self._fleet.measure(leg, collector.take, last=last)
         result = add_up(records, collector)
-        verdict = judge(result, in_process=plan.target.kind is Kind.PYTHON)
+        verdict = judge(result, in_process=plan.target.kind is Speech.PYTHON)
         run = Run(self.target, plan, result, verdict, cut_short, number)
         self._progress.end(run)
         self.runs.append(run)

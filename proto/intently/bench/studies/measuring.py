@@ -23,8 +23,10 @@ async def measure(order: Order, progress: Progress, stop: asyncio.Event, kill: a
         fleets = [await stack.enter_async_context(Fleet(plan, stop, kill)) for plan in order.plans]
         measurers = [Measurer(plan, fleet, progress, stop) for plan, fleet in zip(order.plans, fleets, strict=True)]
         found: tuple[Found, ...] = ()
-        if not all(fleet.ready for fleet in fleets):
-            await measurers[0].measure(order.legs[0], last=True)  # nothing: it says that nothing was measured
+        if order.kind is Kind.RUN:
+            await measurers[0].measure(order.legs[0], last=True)
+        elif not all(fleet.ready for fleet in fleets):
+            pass  # their faults say why
         elif order.kind is Kind.COMPARISON:
             await measure_in_turn(measurers, order.legs, order.rounds)
         elif order.search is not None:

@@ -3,7 +3,6 @@
 import math
 
 _UP, _DOWN = 1.3, 0.7
-_LEAST = 1e-3  # a second; a server that does not pass at that passes at nothing
 MOST_PROBES = 40
 
 
@@ -27,6 +26,7 @@ class RateSearch:
         self._passed: list[float] = []
         self._confirmed = 0
         self._probes = 0
+        self._given_up = False
         self.failed_above: float | None = None
 
     @property
@@ -47,11 +47,10 @@ class RateSearch:
     def next_rate(self) -> float | None:
         """The next rate to measure; None once the search is over."""
         low, high = self.found, self.failed_above
-        if self.confirmed or self._probes >= MOST_PROBES:
+        if self.confirmed or self._given_up or self._probes >= MOST_PROBES:
             return None
         if low is None:
-            rate = self._first if high is None else high * _DOWN
-            return rate if rate >= _LEAST else None
+            return self._first if high is None else high * _DOWN
         if high is None:
             return low * _UP
         return low if self._bracketed() else math.sqrt(low * high)
@@ -66,6 +65,10 @@ class RateSearch:
         self._confirmed = 0
         self.failed_above = rate if self.failed_above is None else min(rate, self.failed_above)
         self._passed = [each for each in self._passed if each < rate]
+
+    def give_up(self) -> None:
+        """Ends the search: what failed would fail at lower rates too."""
+        self._given_up = True
 
     def _bracketed(self) -> bool:
         low, high = self.found, self.failed_above

@@ -8,7 +8,7 @@ PYTHON = "python:"
 _GRPC = "grpc://"
 
 
-class Kind(enum.Enum):
+class Speech(enum.Enum):
     """How a target is spoken to."""
 
     GRPC = "gRPC"
@@ -25,7 +25,7 @@ class Target:
         address: gRPC: HOST:PORT or unix:PATH. HTTP: the URL. Python: MODULE:NAME, and ?KEY=VALUE&… for it.
     """
 
-    kind: Kind
+    kind: Speech
     address: str
 
     @classmethod
@@ -39,13 +39,13 @@ class Target:
             module, colon, name = text.removeprefix(PYTHON).partition("?")[0].partition(":")
             if not (colon and name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
                 raise ValueError(f"{text!r} is no python:MODULE:NAME")
-            return cls(Kind.PYTHON, text.removeprefix(PYTHON))
+            return cls(Speech.PYTHON, text.removeprefix(PYTHON))
         if text.startswith(("http://", "https://")):
             if not urlsplit(text).hostname:
                 raise ValueError(f"{text!r} names no host")
-            return cls(Kind.HTTP, text)
+            return cls(Speech.HTTP, text)
         if "://" in text and not text.startswith(_GRPC):
             raise ValueError(
                 f"{text!r} is no target: give HOST:PORT, unix:PATH, http://HOST:PORT or python:MODULE:NAME"
             )
-        return cls(Kind.GRPC, text.removeprefix(_GRPC))
+        return cls(Speech.GRPC, text.removeprefix(_GRPC))
