@@ -18,4 +18,6 @@ def frame_of(bundle: Path) -> tuple[str, str]:
         manifest = json_format.Parse((bundle / "bundle.json").read_text(encoding="utf-8"), bundle_pb2.BundleManifest())
     except json_format.ParseError as error:
         raise ValueError(f"{bundle}: bundle.json is no manifest: {error}") from error
+    if not manifest.HasField("prompt"):
+        raise ValueError(f"{bundle}: bundle.json is no manifest: it has no prompt")
     return manifest.prompt.prefix + manifest.prompt.utterance_open, manifest.prompt.suffix

@@ -4,21 +4,9 @@ import argparse
 from pathlib import Path
 
 from intently.answers import Priority
-from intently.bench.arguments import (
-    counts,
-    metadatum,
-    natural,
-    positive,
-    positive_seconds,
-    ramp,
-    rate,
-    seconds,
-    share,
-    span,
-)
+from intently.bench.arguments import counts, metadatum, positive, positive_seconds, ramp, rate, seconds, span
 from intently.bench.plan import Arrivals, Shape
-from intently.bench.studies.slo import Slo
-from intently.bench.thresholds import Threshold
+from intently.bench.study_options import add_outcome, add_search
 from intently.cli.connection import DEFAULT_ADDRESS, TOKEN_FILE_VARIABLE
 from intently.client import PRIORITY_METADATA
 
@@ -60,9 +48,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", metavar="TARGET", help="measured in turn with it, for the ratio of the two")
     _add_security(parser.add_argument_group("security"))
     _add_load(parser.add_argument_group("load"))
-    _add_search(parser.add_argument_group("search and comparison"))
+    add_search(parser.add_argument_group("search and comparison"))
     _add_work(parser.add_argument_group("what is sent"))
-    _add_outcome(parser.add_argument_group("what comes of it"))
+    add_outcome(parser.add_argument_group("what comes of it"))
 
 
 def _add_security(group: "argparse._ArgumentGroup") -> None:
@@ -130,33 +118,6 @@ def _add_load(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of arrivals and utterances")
 
 
-def _add_search(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--slo",
-        type=Slo.parse,
-        metavar="pN=TIME",
-        help="search the highest rate at which it is met, such as p99=82ms: a send that fails took longer. --rate says "
-        "where to begin (default: by a closed loop)",
-    )
-    group.add_argument(
-        "--precision",
-        type=share,
-        default=0.02,
-        metavar="P",
-        help="how near the rate that failed must be to the one found, such as 2%% (default: 2%%)",
-    )
-    group.add_argument(
-        "--confirmations",
-        type=natural,
-        default=2,
-        metavar="N",
-        help="how often the rate found is measured again; it must pass each time (default: %(default)s)",
-    )
-    group.add_argument(
-        "--rounds", type=positive, default=5, metavar="N", help="of --against without --slo (default: %(default)s)"
-    )
-
-
 def _add_work(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--shape",
@@ -212,37 +173,3 @@ def _add_work(group: "argparse._ArgumentGroup") -> None:
         action="store_true",
         help="single calls and batches that find nobody are tried again, unseen, as the client library does",
     )
-
-
-def _add_outcome(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--json", metavar="FILE", help="write everything that was measured there; - is stdout")
-    group.add_argument(
-        "--html",
-        type=Path,
-        metavar="FILE",
-        help="write a page with plots there, and the JSON beside it, if not elsewhere",
-    )
-    group.add_argument(
-        "--progress",
-        choices=["auto", "table", "lines", "off"],
-        default="auto",
-        help="a table or lines on stderr, by seconds and legs; auto is a table on a terminal, else off "
-        "(default: %(default)s)",
-    )
-    group.add_argument(
-        "--max-p99",
-        type=positive_seconds,
-        metavar="S",
-        help="exit with 1 if the p99 of the answers is over it; failures count by --max-errors",
-    )
-    group.add_argument("--max-errors", type=natural, metavar="N", help="exit with 1 if more utterances failed")
-    group.add_argument(
-        "--fail-if",
-        type=Threshold.parse,
-        action="append",
-        default=[],
-        metavar="FIGURE>BOUND",
-        help="exit with 1: pN, mean or max>TIME (a ramp's in any step), errors>N, error-rate>P%%, goodput<R, found<R, "
-        "ratio<X, pN-ratio>X, or ratio.low<X, the lower end of its interval; may be repeated",
-    )
-    group.add_argument("--allow-limited", action="store_true", help="report though the generator was the limit")

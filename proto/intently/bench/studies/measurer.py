@@ -43,16 +43,14 @@ class Measurer:
         """Whether nothing more can be measured: the user has stopped it, or a process has ended."""
         return self._stop.is_set() or not self._fleet.ready
 
-    async def measure(
-        self, leg: Leg, *, number: int = 1, last: bool = False, hopeless: Hopeless = lambda _: False
-    ) -> Run:
+    async def measure(self, leg: Leg, *, number: int = 1, last: bool = False, hopeless: Hopeless | None = None) -> Run:
         """Measures once."""
         cut_short = False
 
         def on_second(second: Second) -> None:
             nonlocal cut_short
             self._progress.show(second)
-            if not cut_short and hopeless(add_up(self._fleet.records, collector)):
+            if hopeless is not None and not cut_short and hopeless(add_up(self._fleet.records, collector)):
                 cut_short = True
                 self._fleet.cut_short()
 

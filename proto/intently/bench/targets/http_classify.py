@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import random
+import resource
 import ssl
 import time
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ class HttpClassify:
 
     async def open(self) -> None:
         """See `Traffic`. Asks once, and looks into the answer: a server that loads its model is waited for."""
+        _raise_limit_of_files()
         headers = {"content-type": "application/json", **{key: str(value) for key, value in self._plan.call_metadata()}}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S, ssl=_tls_of(self._plan)),
@@ -102,6 +104,12 @@ class HttpClassify:
         if not _is_answer(body, self._whole):
             raise IntentlyError(grpc.StatusCode.FAILED_PRECONDITION, f"what answers to {PATH} is no classification")
         return True
+
+
+def _raise_limit_of_files() -> None:
+    """Lets this process have as many connections as it may: each call under way needs one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _bodies(plan: Plan, inputs: list[_Input]) -> Iterator[bytes]:
