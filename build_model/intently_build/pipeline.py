@@ -23,10 +23,12 @@ from intently_build.layout import prompt_layout
 from intently_build.origin import quantized_origin, read_origin
 from intently_build.package import notice_files, package_step
 from intently_build.published import published_head_step, read_published
+from intently_build.quantize_check import check_quantize, linears_of
 from intently_build.quantize_step import quantize_step
 from intently_build.recipe import (
     AdapterRecipe,
     AdaptRecipe,
+    Architecture,
     DistillRecipe,
     PublishedRecipe,
     Recipe,
@@ -163,6 +165,9 @@ class Build:
             quantized = "quantization_config" in read_published(self.model)
             if quantized and self.recipe.quantize:
                 raise BuildError(f"{self.path}: quantize: {self.model} is quantized already; leave the section out")
+        if self.recipe.quantize:
+            made = read_record(self.run.quantized / RECORD) is not None
+            check_quantize(self.recipe.quantize, linears_of(self._built_from), self.data, made)
 
     def _check_adapter(self, recipe: AdapterRecipe) -> None:
         base = read_checkpoint(find_base(self.path, recipe.adapter.base, self._runs))
@@ -193,6 +198,15 @@ class Build:
             return find_base(self.path, self.recipe.adapt.base, self._runs)
         student = self.recipe.distill.student if isinstance(self.recipe, DistillRecipe) else None
         return find_base(self.path, student, self._runs) if student else None
+
+    @property
+    def _built_from(self) -> Path | Architecture:
+        """A checkpoint with the layers of `model`, or what they will be."""
+        if isinstance(self.recipe, AdapterRecipe):
+            return find_base(self.path, self.recipe.adapter.base, self._runs)
+        if isinstance(self.recipe, ScratchRecipe | DistillRecipe) and self.recipe.model:
+            return self.recipe.model
+        return self._start or self.model
 
     def _teachers(self, recipe: DistillRecipe) -> dict[str, Path]:
         return {name: find_teacher(self.path, name, self._runs) for name in recipe.distill.teachers}

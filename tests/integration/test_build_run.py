@@ -348,6 +348,30 @@ def test_what_does_not_fit_ends_with_one_line_before_any_work(
     assert not (tmp_path / "run" / "merged").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            {"to": "gptq-int4", "samples": 16},
+            ": 64 inputs cannot be divided into groups of 128; quantize.group_size 64 divides every layer",
+        ),
+        ({"to": "awq", "group_size": 16}, "quantize.group_size 16: must be one of 128, 64, 32"),
+        ({"to": "int8"}, "quantize.samples: 128 asked for, and there are 72 different training rows"),
+        ({"to": "int8", "samples": 16}, "llmcompressor is neither installed here nor in"),
+    ],
+)
+def test_what_cannot_be_quantized_is_said_before_the_training(
+    builder: Builder, recipe: Path, tmp_path: Path, settings: dict[str, Any], says: str
+) -> None:
+    lora = LORA | {"base": str(recipe.parents[1] / "base")}
+    other = make_recipe(tmp_path / "recipe", adapt=lora, training=TRAINING, quantize=settings)
+    ended = builder.run(arguments(other, tmp_path / "run"), INTENTLY_BUILD_ENV=str(tmp_path / "nowhere"))
+    assert ended.code == 2
+    assert says in ended.error
+    assert ended.error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_label_that_the_label_set_lacks_stops_a_run_before_it_begins(
     builder: Builder, elsewhere: Path, tmp_path: Path
 ) -> None:

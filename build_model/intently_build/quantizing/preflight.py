@@ -28,16 +28,21 @@ def check_weights(checkpoint: Checkpoint) -> None:
             raise BuildError(f"{folder}: {name} is stored as {dtype}, not in floating point")
 
 
-def check_group(form: Format, group_size: int, linears: Mapping[str, tuple[int, int]]) -> None:
-    """Raises BuildError naming the first layer that groups of this size do not divide, and a size that divides all."""
+def check_group(
+    form: Format, group_size: int, linears: Mapping[str, tuple[int, int]], option: str = "--group-size"
+) -> None:
+    """Raises BuildError naming the first layer that groups of this size do not divide, and a size that divides all.
+
+    `option` is where the size is given.
+    """
     if not form.grouped:
         return
     if group_size not in GROUP_SIZES:
-        raise BuildError(f"--group-size {group_size}: must be one of {', '.join(map(str, GROUP_SIZES))}")
+        raise BuildError(f"{option} {group_size}: must be one of {', '.join(map(str, GROUP_SIZES))}")
     for name, (_, inputs) in linears.items():
         if inputs % group_size:
             fits = [size for size in GROUP_SIZES if all(shape[1] % size == 0 for shape in linears.values())]
-            remedy = f"--group-size {fits[0]} divides every layer" if fits else "no group size divides every layer"
+            remedy = f"{option} {fits[0]} divides every layer" if fits else "no group size divides every layer"
             raise BuildError(f"{name}: {inputs} inputs cannot be divided into groups of {group_size}; {remedy}")
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from intently_build.errors import BuildError
+from intently_build.quantize_check import linears_of
 from intently_build.quantizing.checkpoint import Checkpoint, Tensor, read_checkpoint
 from intently_build.quantizing.formats import FORMATS, expected_bytes, find_format
 from intently_build.quantizing.preflight import check_disk, check_group, check_weights, cpu_warnings
+from intently_build.recipe import Architecture
 from unit.build.toy_checkpoint import CONFIG, SHAPES, write_toy
 
 FOUR_BITS = FORMATS["gptq-int4"]
@@ -66,6 +68,13 @@ def test_a_group_size_that_does_not_divide_names_layer_dimension_and_remedy(name
         "--group-size 64 divides every layer"
     )
     check_group(FORMATS[name], 64, linears)
+
+
+def test_a_model_that_is_not_made_yet_is_looked_at_by_its_sizes() -> None:
+    sizes = Architecture(hidden_size=128, intermediate_size=192, layers=2, heads=2, kv_heads=1)
+    with pytest.raises(BuildError, match=r"down_proj: 192 inputs .* quantize\.group_size 64 divides every layer"):
+        check_group(FOUR_BITS, 128, linears_of(sizes), "quantize.group_size")
+    check_group(FOUR_BITS, 64, linears_of(sizes), "quantize.group_size")
 
 
 def test_where_no_group_size_divides_the_line_says_so() -> None:
