@@ -42,8 +42,7 @@ class Ending:
 
 def ending_of(study: Study, order: Order) -> Ending:
     """Judges a study. Where figures are withheld, thresholds are not held against them."""
-    limits = study.limits()
-    withheld = bool(limits) and not order.allow_limited
+    withheld = bool(study.limits) and not order.allow_limited
     failures = [*study.faults, *_unanswered(study), *_lost(study.runs)]
     told = study
     if withheld:
@@ -52,7 +51,7 @@ def ending_of(study: Study, order: Order) -> Ending:
     if told.runs:
         failures += _not_found(told)
         failures += [each for threshold in order.thresholds for each in failures_of(told, threshold)]
-    return Ending(limits, tuple(failures), study.interrupted, withheld)
+    return Ending(study.limits, tuple(failures), study.interrupted, withheld)
 
 
 def _unanswered(study: Study) -> Iterator[str]:

@@ -167,14 +167,24 @@ def test_importing_the_command_needs_nothing_of_the_extra() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.parametrize("missing", ["hdrh", "rich", "uvloop"])
-def test_without_the_extra_it_says_how_to_get_it(missing: str) -> None:
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("hdrh", []),
+        ("rich", []),
+        ("uvloop", []),
+        ("aiohttp", ["--against", "http://127.0.0.1:1"]),
+        ("jinja2", ["--html", "report.html"]),
+    ],
+)
+def test_without_the_extra_it_says_how_to_get_it(missing: str, arguments: list[str]) -> None:
     ended = run_python(
         f"import sys; sys.modules[{missing!r}] = None\n"
         "import argparse\n"
         "from intently.bench.command import add_arguments, run\n"
         "parser = argparse.ArgumentParser(); add_arguments(parser)\n"
-        "sys.exit(run(parser.parse_args([])))"
+        f"sys.exit(run(parser.parse_args({arguments})))"
     )
     assert ended.returncode == 2
+    assert f"{missing} is missing" in ended.stderr or f"{missing}." in ended.stderr
     assert "pip install 'intently[bench]'" in ended.stderr

@@ -116,6 +116,7 @@ class Study:
     interrupted: bool = False
     parent_cpu: float = 0.0
 
+    @property
     def limits(self) -> tuple[str, ...]:
         """Why the generator was the limit of what it concludes."""
         if self.kind is Kind.SEARCH:
