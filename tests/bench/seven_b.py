@@ -12,6 +12,7 @@ to standard error, JSON to standard out; exits with 1 if a step is left, took lo
 import argparse
 import functools
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,7 @@ FORMATS = ("gptq-int4", "int8", "fp8", "awq")
 def main() -> int:
     """Runs it; returns the exit code."""
     options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a limit of time must not leave a server behind
     options.work.mkdir(parents=True, exist_ok=True)
     models = Models(options.work, find_shape(options.shape, options.layers), options.labels, options.prefix_tokens)
     ledger = Ledger(options.work, options.output, options.stop_after)
@@ -75,7 +77,7 @@ def _quantize(models: Models, form: str, ledger: Ledger, options: argparse.Names
             calibration=models.rows,
             tests=(),
             leave_out_test=False,
-            layout=models.layout(),
+            layout=models.layout(options.calibration_prefix),
             samples=options.samples,
             replace=True,
         )
@@ -83,7 +85,8 @@ def _quantize(models: Models, form: str, ledger: Ledger, options: argparse.Names
         found = quantize(request, Console(stderr=True))
         seconds = time.monotonic() - started
         size = found.size if found else None
-        return {"bytes": size, "quantize_s": round(seconds, 1), "samples": options.samples}
+        looked_at = {"samples": options.samples, "prefix_tokens": options.calibration_prefix}
+        return {"bytes": size, "quantize_s": round(seconds, 1), "calibration": looked_at}
 
     return ledger.step(f"quantize {form}", work, models.quantized(form)) and ledger.step(
         f"bundle {form}", functools.partial(make_served, models, form), models.bundle(form)
@@ -139,6 +142,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--prefix-tokens", type=int, default=600)
     parser.add_argument("--samples", type=int, default=128, help="calibration rows (default: %(default)s)")
+    parser.add_argument(
+        "--calibration-prefix", type=int, default=232, metavar="N", help="tokens before each (default: %(default)s)"
+    )
     parser.add_argument("--skip-serve", action="store_true", help="make and quantize, and serve nothing")
     parser.add_argument("--eager", action="store_true", help="no compilation: quicker starts, slower steps")
     parser.add_argument("--batches", type=numbers, default="1,16,64,256", help="prompts of a step, for vLLM alone")

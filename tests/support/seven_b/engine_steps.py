@@ -33,6 +33,9 @@ def main() -> None:
 
 
 def _start(bundle: Path, asked: dict[str, Any]) -> tuple[Any, list[int], int]:
+    from intently_server.engine.environment import prepare_environment
+
+    prepare_environment("INFO")
     from vllm import LLM
 
     from intently_build.bundles.manifest import label_names, manifest_layout, read_manifest

@@ -1,10 +1,13 @@
 """The memory that a GPU's processes hold together, as nvidia-smi tells it, looked at while something else goes on."""
 
 import contextlib
+import gc
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+
+import torch
 
 _QUERY = ("nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits")
 _EVERY_S = 0.5
@@ -44,3 +47,10 @@ def gpu_memory_watched() -> Iterator[GpuMemory]:
     finally:
         done.set()
         thread.join()
+
+
+def give_back() -> None:
+    """Gives back the memory that this process keeps for later, which an engine in another one asks for."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.seven_b.gpu_memory import gpu_memory_watched
+from support.seven_b.gpu_memory import give_back, gpu_memory_watched
 
 LEDGER = "ledger.json"
 
@@ -51,6 +51,8 @@ class Ledger:
             if isinstance(error, Exception):
                 return False
             raise
+        finally:
+            give_back()
         seconds = round(time.monotonic() - started, 2)
         self._note(name, {"done": True, "seconds": seconds, "gpu_peak_mib": memory.peak_mib} | found)
         return True

@@ -82,9 +82,9 @@ class Models:
         """The same as a server loads it; its weights are links."""
         return self.work / f"bundle-{form}"
 
-    def layout(self) -> PromptLayout:
-        """The prompt of all of them."""
-        return synthetic_layout(self.classifier / "tokenizer.json", self.prefix_tokens, 0)
+    def layout(self, prefix_tokens: int) -> PromptLayout:
+        """A prompt whose prefix has so many tokens."""
+        return synthetic_layout(self.classifier / "tokenizer.json", prefix_tokens, 0)
 
 
 def make_base(models: Models) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def make_served(models: Models, form: str) -> dict[str, Any]:
         name=f"synthetic-{form}",
         labels=label_names(models.labels),
         code_ids=tuple(codes),
-        layout=models.layout(),
+        layout=models.layout(models.prefix_tokens),
         max_tokens=models.prefix_tokens + ROOM,
         form=form,
         group_size=128,
