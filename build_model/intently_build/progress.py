@@ -22,7 +22,7 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]  # transformers i
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         """Starts the bar where the run stands."""
         self._task = self._progress.add_task("training", total=state.max_steps, completed=state.global_step)
-        self._progress.start()
+        self._journal.show(self._progress)
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         """Moves the bar."""

@@ -6,7 +6,7 @@ from intently_build.errors import BuildError
 from intently_build.layout import prompt_layout
 from intently_build.recipe import Quantize, Recipe
 from intently_build.rows import split_files
-from intently_build.steps.journal import Journal
+from intently_build.steps.journal import LOGS, Journal
 from intently_build.steps.step import Proof, Step
 
 
@@ -39,6 +39,7 @@ def quantize_step(
                 group_size=settings.group_size,
                 samples=settings.samples,
                 replace=True,
+                log=folder.parent / LOGS / "quantize.log",
             ),
             journal.console,
         )

@@ -41,6 +41,7 @@ class Request:
       samples: how many rows.
       seed: chooses the rows, and seeds the tool.
       replace: whether to write over a folder that is there.
+      log: file for what the tool says, which stays if it fails; None for one beside the output.
     """
 
     checkpoint: Path
@@ -54,6 +55,7 @@ class Request:
     samples: int = DEFAULT_SAMPLES
     seed: int = 0
     replace: bool = False
+    log: Path | None = None
 
 
 def quantize(request: Request, console: Console, environments: Environments | None = None) -> Artifact | None:
@@ -81,12 +83,13 @@ def quantize(request: Request, console: Console, environments: Environments | No
     partial = partial_folder(request.output.absolute())
     try:
         with disk_errors(request.output):
-            found = _into(partial, python, source, form, identity, prompts, console)
+            log = request.log or partial.with_name(f"{request.output.name}.quantize.log")
+            found = _into(partial, log, python, source, form, identity, prompts, console)
             put_in_place(partial / "result", request.output.absolute())
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     console.print(
-        f"{request.output}: {found.linears} Linear layers in {form.name}, {found.size_before / 1e6:.2f} MB of weights "
+        f"{found.linears} Linear layers in {form.name}, {found.size_before / 1e6:.2f} MB of weights "
         f"before, {found.size / 1e6:.2f} MB now; vLLM serves it on: {form.served}",
         highlight=False,
         soft_wrap=True,
@@ -127,6 +130,7 @@ def _lies_there(request: Request, identity: Identity, console: Console) -> bool:
 
 def _into(
     partial: Path,
+    log: Path,
     python: Path,
     source: Checkpoint,
     form: Format,
@@ -138,8 +142,8 @@ def _into(
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was interrupted
     scratch, raw, result = partial / "scratch", partial / "raw", partial / "result"
     scratch.mkdir(parents=True)
+    log.parent.mkdir(exist_ok=True)
     job = Job(form.name, source.folder.absolute(), raw, scratch, identity.group_size, identity.seed, prompts)
-    log = partial.parent / f"{partial.name.removesuffix('.partial').removeprefix('.')}.quantize.log"
     run_tool(python, job, log, console)
     log.unlink()
     assemble(raw, source, identity, json.loads((scratch / TOOLS).read_text()), result)

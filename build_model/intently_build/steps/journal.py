@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
 LOGS = "logs"  # folder in that of a run
 
@@ -30,6 +31,19 @@ class Journal:
     def __init__(self, console: Console, log: logging.Logger | None = None) -> None:
         self.console = console
         self._log = log
+        self._bars: list[Progress] = []
+
+    def show(self, bar: Progress) -> None:
+        """Starts a bar, which is stopped by `close` if nobody stopped it before."""
+        self._bars.append(bar)
+        bar.start()
+
+    def close(self) -> None:
+        """Gives the terminal back: a bar that an error left there would hide the cursor for good."""
+        for bar in self._bars:
+            if bar.live.is_started:
+                bar.stop()
+        self._bars.clear()
 
     def say(self, text: str) -> None:
         """Prints a line, and logs it."""
@@ -60,9 +74,11 @@ def keep_journal(folder: Path, console: Console) -> Iterator[Journal]:
     for library in libraries:
         library.addHandler(handler)
     logging.captureWarnings(True)
+    journal = Journal(console, log)
     try:
-        yield Journal(console, log)
+        yield journal
     finally:
+        journal.close()
         logging.captureWarnings(False)
         for library in libraries:
             library.removeHandler(handler)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from intently_build.bar import progress_bar
 from intently_build.errors import BuildError
 from intently_build.steps.digests import Digests
 from intently_build.steps.journal import LOGS, Journal, keep_journal
@@ -228,6 +229,31 @@ def test_a_run_keeps_a_log_with_what_was_proved(step: Step, tmp_path: Path) -> N
     assert f"upper: proof {json.dumps({'characters': 5})}" in first
     assert "[1/1] upper: done before" in second
     assert "begins" not in second
+
+
+def test_a_bar_that_an_interrupt_left_gives_the_terminal_back(tmp_path: Path) -> None:
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, force_interactive=True, width=80)
+
+    def train() -> None:
+        with keep_journal(tmp_path, console) as journal:
+            bar = progress_bar(console)
+            bar.add_task("training", total=2)
+            journal.show(bar)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    hide, show = "\x1b[?25l", "\x1b[?25h"
+    assert hide in terminal.getvalue()
+    assert terminal.getvalue().rindex(show) > terminal.getvalue().rindex(hide)
+
+
+def test_a_bar_says_nothing_where_nobody_looks() -> None:
+    said = io.StringIO()
+    with progress_bar(Console(file=said)) as bar:
+        bar.advance(bar.add_task("training", total=2))
+    assert said.getvalue() == ""
 
 
 def test_a_folders_digest_depends_on_names_and_bytes(tmp_path: Path) -> None:
