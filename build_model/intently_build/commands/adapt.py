@@ -1,21 +1,16 @@
 """The command `intently-build adapt`."""
 
 import argparse
-from pathlib import Path
 
 from intently_build.commands.parser import Commands
+from intently_build.commands.run_options import add_run_options
 
 
 def add(commands: Commands) -> None:
     """Adds it."""
     about = "Trains a recipe's LoRA adapter on its base; run again, it goes on where it stopped."
     parser = commands.add_parser("adapt", help=about, description=about)
-    parser.add_argument("recipe", type=Path, help="the recipe, a YAML file with a section adapt")
-    parser.add_argument("--output", type=Path, help="folder of the run (default: runs/ and the recipe's name)")
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: %(default)s)"
-    )
-    parser.add_argument("--restart", action="store_true", help="throw away an earlier run in that folder")
+    add_run_options(parser, "the recipe, a YAML file with a section adapt")
     parser.set_defaults(command=_run)
 
 

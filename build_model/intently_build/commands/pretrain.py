@@ -1,21 +1,16 @@
 """The command `intently-build pretrain`."""
 
 import argparse
-from pathlib import Path
 
 from intently_build.commands.parser import Commands
+from intently_build.commands.run_options import add_run_options
 
 
 def add(commands: Commands) -> None:
     """Adds it."""
     about = "Trains a base of one's own on the texts of a recipe; run again, it goes on where it stopped."
     parser = commands.add_parser("pretrain", help=about, description=about)
-    parser.add_argument("recipe", type=Path, help="the recipe, a YAML file with a section pretrain")
-    parser.add_argument("--output", type=Path, help="folder of the run (default: runs/ and the recipe's name)")
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: %(default)s)"
-    )
-    parser.add_argument("--restart", action="store_true", help="throw away an earlier run in that folder")
+    add_run_options(parser, "the recipe, a YAML file with a section pretrain")
     parser.set_defaults(command=_run)
 
 
