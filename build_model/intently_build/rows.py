@@ -115,7 +115,7 @@ def read_rows(path: Path, names: Mapping[str, int]) -> list[Row]:
             raise BuildError(f"{where}: not JSON: {error}") from error
         text, intent = _entry(record, ("text", "intent"), where)
         if intent not in names:
-            raise BuildError(f"{where}: intent {intent!r} is not in the label file")
+            raise BuildError(f"{where}: intent {intent!r} is not in the label set")
         rows.append(Row(text, names[intent]))
     if not rows:
         raise BuildError(f"{path}: no rows")

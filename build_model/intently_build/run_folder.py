@@ -8,6 +8,8 @@ from pathlib import Path
 
 from intently_build.errors import BuildError
 from intently_build.recipe import AdaptRecipe, DistillRecipe, ScratchRecipe
+from intently_build.steps.journal import LOGS
+from intently_build.steps.lock import alone_in
 
 RUN = "run.json"  # what makes a folder that of a run
 TRAINING = "training.json"  # beside a trained model or adapter: what came out, and which versions made it
@@ -79,10 +81,13 @@ class RunFolder:
     def claim(self, identity: RunIdentity, restart: bool) -> None:
         """Makes the folder, or takes up an earlier run of the same identity; with `restart` begins anew.
 
-        Raises BuildError if another run lies there, or something else.
+        Raises BuildError if another run lies there, or something else, or if a process is at work on what is to go.
         """
         if restart and (self.path / RUN).exists():
-            _empty(self.path)
+            logs = self.path / LOGS
+            logs.mkdir(exist_ok=True)
+            with alone_in(logs):
+                _empty(self.path)
         if (self.path / RUN).exists():
             self.check(identity)
             return

@@ -379,7 +379,7 @@ def test_a_label_that_the_label_set_lacks_stops_a_run_before_it_begins(
         file.write('{"text": "call home", "intent": "call"}\n')
     ended = builder.run(arguments(elsewhere, tmp_path / "run"))
     assert ended.code == 2
-    assert ended.error.strip().endswith("train.jsonl: line 73: intent 'call' is not in the label file")
+    assert ended.error.strip().endswith("train.jsonl: line 73: intent 'call' is not in the label set")
     assert not (tmp_path / "run").exists()
 
 

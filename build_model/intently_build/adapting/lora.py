@@ -112,7 +112,8 @@ def _load(folder: Path, lora: Lora, gpu: bool, labels: int | None) -> Any:
     more: dict[str, Any] = {} if causal else {"num_labels": labels}
     if not lora.quantized_base:
         model = kind.from_pretrained(folder, dtype=torch.float32 if not gpu else "auto", **more)
-        return model.float() if sum(weight.numel() for weight in model.parameters()) < LARGE else model
+        small = sum(weight.numel() for weight in model.parameters()) < LARGE
+        return model.float() if small or not gpu else model.to(torch.bfloat16)  # float16 Qwen2.5 can overflow
     if not gpu:
         raise BuildError("adapt.lora.quantized_base: QLoRA needs a GPU; set it to false, or train on one")
     if find_spec("bitsandbytes") is None:  # transformers would miss it much later

@@ -1,6 +1,7 @@
 """The command `intently-build evaluate`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -207,3 +208,15 @@ def _check(parsed: argparse.Namespace) -> None:
             raise BuildError(f"{name} {points:g}: must be at least 0")
     if parsed.report is not None and parsed.report.suffix.lower() not in (".html", ".htm"):
         raise BuildError(f"--report {parsed.report}: must end in .html; the JSON is written beside it")
+    if parsed.report is not None:
+        _check_folder(parsed.report)
+
+
+def _check_folder(report: Path) -> None:
+    """Raises BuildError if the report could not be written there, before an hour of measuring rather than after it."""
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildError(f"--report {report}: cannot make its folder: {error.strerror}") from error
+    if not os.access(report.parent, os.W_OK):
+        raise BuildError(f"--report {report}: its folder may not be written to")

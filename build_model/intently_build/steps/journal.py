@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from intently_build.steps.lock import alone_in
+
 LOGS = "logs"  # folder in that of a run
 
 
@@ -62,9 +64,18 @@ class Journal:
 
 @contextmanager
 def keep_journal(folder: Path, console: Console) -> Iterator[Journal]:
-    """Logs into a new file in the folder `logs` of `folder`, warnings of the libraries too, until the block ends."""
+    """Logs into a new file in the folder `logs` of `folder`, warnings of the libraries too, until the block ends.
+
+    Raises BuildError if another process does so now.
+    """
     logs = folder / LOGS
     logs.mkdir(parents=True, exist_ok=True)
+    with alone_in(logs), _logging_into(logs, console) as journal:
+        yield journal
+
+
+@contextmanager
+def _logging_into(logs: Path, console: Console) -> Iterator[Journal]:
     started = datetime.now(UTC)
     handler = _LogFile(logs / f"{started:%Y%m%d-%H%M%S-%f}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))

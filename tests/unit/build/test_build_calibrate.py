@@ -171,7 +171,10 @@ def measured_on(bundle: Path) -> None:
             lambda _, rows: add_row(rows, "Set a  timer for ELEVEN minutes", "timer"),
             "ours.jsonl: 1 of 16 rows are test rows too; give other rows, or --leave-out-test",
         ),
-        (lambda _, rows: add_row(rows, "call home", "call"), "ours.jsonl: line 16: intent 'call' is not in the label"),
+        (
+            lambda _, rows: add_row(rows, "call home", "call"),
+            "ours.jsonl: line 16: intent 'call' is not in the label set",
+        ),
         (lambda _, rows: rows.write_text(""), "ours.jsonl: no rows"),
         (lambda _, rows: rows.unlink(), "ours.jsonl: cannot read it"),
         (lambda bundle, _: flip(bundle), "model.safetensors: its SHA-256 is"),

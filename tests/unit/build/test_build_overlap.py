@@ -59,5 +59,5 @@ def test_a_label_that_the_label_set_lacks_is_named_by_file_and_line(tmp_path: Pa
     path = make_recipe(tmp_path, **MODEL)
     with (tmp_path / "test.jsonl").open("a") as file:
         file.write('{"text": "call home", "intent": "call"}\n')
-    with pytest.raises(BuildError, match=r"test\.jsonl: line 19: intent 'call' is not in the label file$"):
+    with pytest.raises(BuildError, match=r"test\.jsonl: line 19: intent 'call' is not in the label set$"):
         read_checked_data(path, load_recipe(path)[0])

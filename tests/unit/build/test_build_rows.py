@@ -59,7 +59,7 @@ def test_rows_come_apart_by_scope_with_their_files(folder: Path) -> None:
     [
         ("", "no rows"),
         ("{", "line 1: not JSON"),
-        ('{"text":"x","intent":"b"}\n{"text":"x","intent":"c"}', "line 2: intent 'c' is not in the label file"),
+        ('{"text":"x","intent":"b"}\n{"text":"x","intent":"c"}', "line 2: intent 'c' is not in the label set"),
         ('{"text":" ","intent":"b"}', "line 1: 'text' must be a text that is not empty"),
         ('{"intent":"b"}', "line 1: 'text' must be a text"),
         ('["x"]', "line 1: 'text' must be a text"),

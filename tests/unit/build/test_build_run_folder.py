@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from intently_build.errors import BuildError
 from intently_build.run_folder import RunFolder, RunIdentity
+from intently_build.steps.journal import keep_journal
 
 MINE = RunIdentity("abc", {"train.jsonl": "1"})
 
@@ -62,6 +64,23 @@ def test_restart_keeps_what_a_link_leads_to(tmp_path: Path) -> None:
     run.claim(MINE, restart=True)
     assert [path.name for path in run.path.iterdir()] == ["run.json"]
     assert (tmp_path / "far" / "thesis.txt").exists()
+
+
+def test_a_run_that_is_at_work_is_neither_joined_nor_thrown_away(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.claim(MINE, restart=False)
+    quiet = Console(quiet=True)
+    with keep_journal(run.path, quiet):
+        with (
+            pytest.raises(BuildError, match=r"logs: another intently-build is at work there"),
+            keep_journal(run.path, quiet),
+        ):
+            pass
+        with pytest.raises(BuildError, match="at work there"):
+            run.claim(RunIdentity("xyz", {}), restart=True)
+    run.check(MINE)
+    with keep_journal(run.path, quiet):
+        pass
 
 
 @pytest.mark.parametrize("restart", [True, False])

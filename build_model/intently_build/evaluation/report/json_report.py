@@ -27,8 +27,11 @@ def write_text(path: Path, text: str) -> None:
     """Writes a file so that no reader sees half of it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _bundle(bundle: BundleResult) -> dict[str, Any]:
