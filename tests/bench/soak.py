@@ -1,11 +1,12 @@
 """Loads a server for long, with everything on, and tells whether its memory stays flat.
 
-    python tests/bench/soak.py [--minutes 20] [--load 0.7] [--real-engine] [--kill-collector]
+    python tests/bench/soak.py [--minutes 20] [--load 0.7] [--real-engine] [--warm-up 0] [--kill-collector]
 
 Finds the rate that the server sustains, then offers that share of it, half by single calls and half by items of
-streams. Traces, metrics and load reports are on; they go to a collector, which --kill-collector kills midway. Flags
-that it does not know go to the server. Prints JSON, and a line a minute on standard error; exits with 1 if the verdict
-is not good.
+streams. --warm-up minutes of the same load go before, uncounted: vLLM on a CPU takes some 10 to touch all the memory
+that it uses from then on. Traces, metrics and load reports are on; they go to a collector, which --kill-collector kills
+midway. Flags that it does not know go to the server. Prints JSON, and a line a minute on standard error; exits with 1
+if the verdict is not good.
 """
 
 import argparse
@@ -43,6 +44,8 @@ def main() -> int:
             runs = saturate(address, 4.0)
             rate = options.load * sustainable_rate(runs)
             sys.stderr.write(f"sustains {sustainable_rate(runs):.1f} a second; offering {rate:.1f}\n")
+            if options.warm_up:
+                _load(address, rate, options.warm_up)
             before = server.inside() if server else None
             usage, loads = _soak(address, pid, rate, collector, options)
             after = server.inside() if server else None
@@ -78,18 +81,22 @@ def _soak(
 ) -> tuple[Usage, dict[str, Measured]]:
     seconds = 60 * options.minutes
     usage = Usage(pid, every_s=max(0.5, seconds / _SAMPLES))
-    half = ("--rate", f"{rate / 2:.1f}", "--timeout", "10s", "--connections", "2")
     death = threading.Timer(seconds / 2, collector.kill)
     if options.kill_collector:
         death.start()
     with usage.sampled():
-        loads = {
-            "calls": Load(address, seconds, half),
-            "items": Load(address, seconds, (*half, "--shape", "stream", "--streams", "8", "--seed", "1")),
-        }
-        measured = {name: load.result() for name, load in loads.items()}
+        measured = _load(address, rate, options.minutes)
     death.cancel()
     return usage, measured
+
+
+def _load(address: str, rate: float, minutes: float) -> dict[str, Measured]:
+    half = ("--rate", f"{rate / 2:.1f}", "--timeout", "10s", "--connections", "2")
+    loads = {
+        "calls": Load(address, 60 * minutes, half),
+        "items": Load(address, 60 * minutes, (*half, "--shape", "stream", "--streams", "8", "--seed", "1")),
+    }
+    return {name: load.result() for name, load in loads.items()}
 
 
 def _growth(usage: Usage, options: argparse.Namespace) -> dict[str, float]:
@@ -152,6 +159,7 @@ def _server(
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--warm-up", type=float, default=0.0, metavar="MINUTES", help="of load before it counts")
     parser.add_argument("--load", type=float, default=0.7, help="share of the sustainable rate (default: %(default)s)")
     parser.add_argument("--real-engine", action="store_true", help="start a server with vLLM")
     parser.add_argument("--kill-collector", action="store_true", help="kill the collector midway")
