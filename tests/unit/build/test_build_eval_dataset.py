@@ -143,7 +143,7 @@ def test_how_weights_are_stored_is_said_in_words(method: str, bits: int, group: 
         (["--in-scope-loss", "100"], "--in-scope-loss 100: must be from 0"),
         (["--rows", "a.jsonl", "--data", "."], "leave out --data and --recipe"),
         (["--report", "report.pdf"], "must end in .html"),
-        (["--report", "/dev/null/report.html"], "cannot make its folder: Not a directory"),
+        (["--report", "/dev/null/report.html"], "cannot make its folder"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_at_once(
