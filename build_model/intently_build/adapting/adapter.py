@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 
 from intently_build.adapting.checkpoint import read_json, tensor_shapes
 from intently_build.errors import BuildError
+from intently_build.rows import file_sha256
+from intently_build.steps.step import RECORD, read_record
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -51,6 +53,7 @@ def read_adapter(folder: Path) -> AdapterFiles:
         pickled = (folder / "adapter_model.bin").is_file()
         why = "adapter_model.bin is a pickle, which may run code: save it as safetensors" if pickled else "no such file"
         raise BuildError(f"{weights}: {why}")
+    _check_unchanged(folder)
     shapes = tensor_shapes(weights)
     foreign = [name for name in shapes if not name.startswith(PREFIX)]
     if foreign:
@@ -60,6 +63,21 @@ def read_adapter(folder: Path) -> AdapterFiles:
     if files.classifies and files.labels is None:
         raise BuildError(f"{weights}: task_type is SEQ_CLS, but {SCORE} is missing; it must be in modules_to_save")
     return files
+
+
+def _check_unchanged(folder: Path) -> None:
+    """Holds an adapter that was trained here to the digests in its record; one flipped byte may well stay finite."""
+    record = read_record(folder / RECORD)
+    for name, digest in (record.outputs if record else {}).items():
+        try:
+            found = file_sha256(folder / name)
+        except OSError as error:
+            raise BuildError(f"{folder / name}: cannot read it: {error.strerror}; copy the adapter anew") from error
+        if found != digest:
+            raise BuildError(
+                f"{folder / name}: its SHA-256 is {found[:12]}, and {digest[:12]} was written; the adapter is damaged, "
+                "copy it anew"
+            )
 
 
 def _check_finite(weights: Path) -> None:

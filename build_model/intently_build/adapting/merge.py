@@ -2,7 +2,7 @@
 
 import gc
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -44,6 +44,7 @@ def merge(base: Path, adapter: Path, folder: Path, probes: Probes, digests: Dige
     checkpoint = read_checkpoint(base)
     matched = check_match(files, checkpoint, digests)
     journal.say(f"  {matched['modules']} adapted modules; base {matched['base_digest']}")
+    _say_other_name(matched, base, journal)
     prompts = probes.ids(base / TOKENIZER, checkpoint.embedding_rows)
     wanted = last_logits(_adapted(files, checkpoint, torch.float32).to(proving_device()), prompts)
     _release()
@@ -61,6 +62,13 @@ def merge(base: Path, adapter: Path, folder: Path, probes: Probes, digests: Dige
         "base_sha256": checkpoint.weights_digest(digests),
         "adapter_sha256": digests.file(adapter / WEIGHTS),
     }
+
+
+def _say_other_name(matched: Proof, base: Path, journal: Journal) -> None:
+    """A base of the same shapes can be told from the right one by its name alone where no digest is stated."""
+    named = matched["base_named"]
+    if named and matched["base_digest"] != "equal" and PurePath(named).name != base.resolve().name:
+        journal.say(f"  warning: the adapter names its base {named}; nothing but shapes shows that {base} is that")
 
 
 def _plain(files: AdapterFiles, folder: Path, dtype: torch.dtype) -> Any:

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from intently_build.adapting.matching import BASE
 from intently_build.cli import main
-from intently_build.steps.step import RECORD, read_record
+from intently_build.rows import file_sha256
+from intently_build.steps.step import RECORD, Record, read_record
 from support.tiny_build import make_adapter, make_base
 
 WEIGHTS = "adapter_model.safetensors"
@@ -223,6 +224,32 @@ def test_an_adapter_that_names_its_base_by_digest_is_held_to_it(
     line = refused(other, adapter, tmp_path / "merged", capsys)
     assert "made for another base: the weights of" in line
     assert "it was trained on 000000000000" in line
+
+
+def test_a_flipped_byte_in_an_adapter_with_a_record_is_found(
+    base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = {name: file_sha256(adapter / name) for name in (WEIGHTS, CONFIG)}
+    (adapter / RECORD).write_text(Record("adapt", {}, outputs).to_json())
+    assert merge(base, adapter, tmp_path / "whole") == 0
+    content = bytearray((adapter / WEIGHTS).read_bytes())
+    content[-4] ^= 1  # the lowest bit of a number
+    (adapter / WEIGHTS).write_bytes(content)
+    line = refused(base, adapter, tmp_path / "merged", capsys)
+    assert "the adapter is damaged, copy it anew" in line
+    (adapter / WEIGHTS).unlink()
+    assert f"{WEIGHTS}: no such file" in refused(base, adapter, tmp_path / "merged", capsys)
+
+
+def test_an_adapter_that_names_another_base_is_merged_with_a_warning(
+    base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_config(adapter, base_model_name_or_path="someone/other-base")
+    assert merge(base, adapter, tmp_path / "merged") == 0
+    assert "warning: the adapter names its base someone/other-base" in capsys.readouterr().out
+    change_config(adapter, base_model_name_or_path="/theirs/tiny-base")
+    assert merge(base, adapter, tmp_path / "same") == 0
+    assert "warning" not in capsys.readouterr().out
 
 
 def test_an_adapter_with_another_tokenizer_is_refused(
