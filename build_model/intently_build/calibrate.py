@@ -28,7 +28,7 @@ from intently_build.origin import given_time
 from intently_build.prompt import PromptEncoder
 from intently_build.recipe import Calibration, load_recipe
 from intently_build.recipe.finishing import OperatingPointName
-from intently_build.reference import load_classifier, prompt_logits, text_logits
+from intently_build.reference import device_for, load_classifier, prompt_logits, text_logits
 from intently_build.steps.disk import disk_errors
 from intently_build.steps.perform import partial_folder, put_in_place
 
@@ -121,7 +121,7 @@ def _say_rows(chosen: CalibrationSet, console: Console) -> None:
 def _recalibrated(
     request: Request, former: Manifest, chosen: CalibrationSet, settings: Calibration, console: Console
 ) -> Manifest:
-    classifier = load_classifier(request.bundle)
+    classifier = load_classifier(request.bundle, device_for(request.bundle))
     logits = _logits(request.bundle, former, chosen, classifier, console)
     calibration = fit_calibration(settings, logits, chosen.words)
     errors = calibration_errors(logits, former.calibration.temperature, calibration.temperature)

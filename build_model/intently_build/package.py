@@ -18,7 +18,7 @@ from intently_build.fitting import ValidationLogits, fit_calibration
 from intently_build.layout import prompt_layout
 from intently_build.prompt import PromptEncoder
 from intently_build.recipe import Recipe
-from intently_build.reference import load_classifier, text_logits
+from intently_build.reference import device_for, load_classifier, text_logits
 from intently_build.steps.journal import Journal
 from intently_build.steps.step import Proof, Step
 
@@ -87,7 +87,7 @@ def _copy_notices(contents: Contents, folder: Path) -> None:
 def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folder: Path) -> None:
     """Fills in calibration and golden vectors, by the checkpoint as it is stored in `folder`."""
     recipe, data = contents.recipe, contents.data
-    classifier = load_classifier(folder)
+    classifier = load_classifier(folder, device_for(folder))
     encoder = PromptEncoder(folder / "tokenizer.json", prompt_layout(recipe.prompt))
     validation = data.validation
     logits = ValidationLogits(

@@ -14,6 +14,7 @@ from intently_build.objective import last_states, tail_states
 from intently_build.prompt import PromptEncoder
 
 BATCH = 64
+LARGE = 1_000_000_000  # bytes of weights
 
 
 def load_classifier(folder: Path, device: str = "cpu") -> Qwen2ForSequenceClassification:
@@ -22,6 +23,16 @@ def load_classifier(folder: Path, device: str = "cpu") -> Qwen2ForSequenceClassi
     if is_quantized(folder):
         return _spelled_out(folder, device).eval()
     return Qwen2ForSequenceClassification.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+
+
+def device_for(folder: Path) -> str:
+    """Returns where to compute many answers of the checkpoint in `folder`, for `load_classifier`.
+
+    A GPU, if there is one, for a large checkpoint, which on a CPU would take days. All else goes to the CPU, where
+    machines give the same bytes.
+    """
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return "cuda" if size >= LARGE and torch.cuda.is_available() else "cpu"
 
 
 def prompt_logits(classifier: Qwen2ForSequenceClassification, prompt: Sequence[int]) -> NDArray[np.float64]:
@@ -43,16 +54,18 @@ def text_logits(
     """
     tails = [encoder.tail(ids) for ids in encoder.text_ids(texts)]
     order = sorted(range(len(tails)), key=lambda index: len(tails[index]))
-    prefix = torch.tensor(encoder.prefix_ids)
+    device = classifier.device
+    prefix = torch.tensor(encoder.prefix_ids, device=device)
     answers = np.zeros((len(tails), classifier.config.num_labels))
     with torch.inference_mode():
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
             width = len(tails[chosen[-1]])
-            last = torch.tensor([len(tails[index]) - 1 for index in chosen])
-            batch = torch.tensor([tails[index] + [0] * (width - len(tails[index])) for index in chosen])
+            last = torch.tensor([len(tails[index]) - 1 for index in chosen], device=device)
+            rows = [tails[index] + [0] * (width - len(tails[index])) for index in chosen]
+            batch = torch.tensor(rows, device=device)
             states = tail_states(classifier.model, prefix, batch)
-            answers[chosen] = classifier.score(last_states(states, last)).double().numpy()
+            answers[chosen] = classifier.score(last_states(states, last)).double().cpu().numpy()
             if advance:
                 for _ in chosen:
                     advance()

@@ -100,10 +100,10 @@ class TransformersAnswering:
 
     def measure(self, bundle: Path, manifest: Manifest, texts: Sequence[str], advance: Callable[[], None]) -> Measured:
         """See `Answering`."""
-        from intently_build.reference import load_classifier, text_logits
+        from intently_build.reference import device_for, load_classifier, text_logits
 
         encoder = PromptEncoder(bundle / "tokenizer.json", manifest_layout(manifest.prompt))
-        logits = text_logits(load_classifier(bundle), encoder, texts, advance)
+        logits = text_logits(load_classifier(bundle, device_for(bundle)), encoder, texts, advance)
         calibrated = probabilities(logits, manifest.calibration.temperature)
         intents = len(manifest.label_set.intents)
         best = np.argmax(calibrated[:, :intents], axis=1)
