@@ -104,13 +104,14 @@ async def test_a_server_that_is_not_ready_is_waited_for_and_failures_are_counted
     ],
 )
 async def test_what_is_no_classifier_is_told(
-    peer: VllmClassify, bench: Bench, status: int, answer: Any, said: str
+    peer: VllmClassify, bench: Bench, capfd: pytest.CaptureFixture[str], status: int, answer: Any, said: str
 ) -> None:
     peer.status, peer.answer = lambda _: status, answer
     code, report = await bench.run(peer.url, "--requests", "2", "--concurrency", "1")
     assert code == FAILED
     [failure] = report["failures"]
     assert said in failure
+    assert capfd.readouterr().err == ""
 
 
 async def test_an_object_of_python_is_a_target_in_one_process(bench: Bench) -> None:

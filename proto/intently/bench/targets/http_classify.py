@@ -56,12 +56,11 @@ class HttpClassify:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
         )
-        until = time.monotonic() + self._plan.wait_s
-        while not await self._answers_well(self._session):
-            if time.monotonic() > until:
-                await self.close()
-                raise TimeoutError
-            await asyncio.sleep(_POLL_S)
+        try:
+            await self._wait_until_it_answers(self._session)
+        except BaseException:
+            await self.close()
+            raise
 
     async def call(self, number: int) -> Answer:  # noqa: ARG002  # connections are taken as they come free
         """See `Traffic`."""
@@ -88,6 +87,13 @@ class HttpClassify:
         """See `Traffic`."""
         if self._session is not None:
             await self._session.close()
+
+    async def _wait_until_it_answers(self, session: aiohttp.ClientSession) -> None:
+        until = time.monotonic() + self._plan.wait_s
+        while not await self._answers_well(session):
+            if time.monotonic() > until:
+                raise TimeoutError
+            await asyncio.sleep(_POLL_S)
 
     async def _answers_well(self, session: aiohttp.ClientSession) -> bool:
         """Whether the server is there and answers; raises if it refuses."""
