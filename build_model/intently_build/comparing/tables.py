@@ -11,18 +11,21 @@ from intently_build.comparing.compared import Choice, Compared
 from intently_build.evaluation.figures import Level
 from intently_build.planning.gpus import GIB
 
+FEW_CALLS = 200  # of fewer the 99th percentile is little more than the slowest
+
 
 def print_compared(compared: Compared, console: Console) -> None:
     """Prints the bundles side by side, those on the Pareto front marked, and what was left out."""
     _print_source(compared, console)
-    table = _table("stored", "accuracy", "macro-F1", "on disk", "memory", "front")
+    accuracy, macro_f1 = (Column(name, no_wrap=True) for name in ("accuracy", "macro-F1"))
+    table = _table("stored", accuracy, macro_f1, "on disk, MB", "memory, GiB", "front")
     for each in compared.choices:
         table.add_row(
             each.name,
             each.stored,
             f"{each.accuracy:.2%} ({_change(each.accuracy_lost)})",
             f"{each.macro_f1:.2%} ({_change(each.macro_f1_lost)})",
-            f"{each.bytes_on_disk / 1e6:.2f} MB",
+            f"{each.bytes_on_disk / 1e6:.2f}",
             _memory(each),
             "yes" if each.name in compared.front else "",
         )
@@ -42,11 +45,11 @@ def print_chosen(compared: Compared, chosen: Chosen, console: Console) -> None:
     _print_source(compared, console)
     if compared.split == "test":
         console.print("warning: these are test rows, which are for the last figure: compare on validation rows")
-    table = _table("accuracy", "calls/s", "in flight", "p99, ms", "memory", "on disk", "verdict")
+    table = _table(Column("accuracy", no_wrap=True), "calls/s", "in flight", "p99, ms", "memory, GiB", "verdict")
     for verdict in chosen.verdicts:
         table.add_row(*_row(verdict, chosen))
     for missing in compared.missing:
-        table.add_row(missing.name, *["-"] * 6, "out")
+        table.add_row(missing.name, *["-"] * 5, "out")
     console.print(table)
     out = [(each.choice.name, "; ".join(excess.text for excess in each.excesses)) for each in chosen.verdicts]
     for name, reason in (*out, *((each.name, each.reason) for each in compared.missing)):
@@ -60,6 +63,9 @@ def print_chosen(compared: Compared, chosen: Chosen, console: Console) -> None:
     else:
         said = f"none keeps the limits; {found.name} comes nearest"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
+    level = next((verdict.level for verdict in chosen.verdicts if verdict.choice == chosen.named), None)
+    if level and level.calls < FEW_CALLS:
+        console.print(f"warning: its p99 is that of {level.calls} calls; compare on more rows", highlight=False)
 
 
 def chosen_json(compared: Compared, chosen: Chosen, limits: Limits) -> dict[str, Any]:
@@ -104,7 +110,6 @@ def _row(verdict: Verdict, chosen: Chosen) -> tuple[str, ...]:
         str(level.in_flight) if level else "n/a",
         f"{level.p99_ms:.1f}" if level else "n/a",
         _memory(found),
-        f"{found.bytes_on_disk / 1e6:.2f} MB",
         named if verdict.passes else "out",
     )
 
@@ -123,4 +128,4 @@ def _change(lost: float) -> str:
 
 
 def _memory(found: Choice) -> str:
-    return "n/a" if found.memory_bytes is None else f"{found.memory_bytes / GIB:.2f} GiB"
+    return "n/a" if found.memory_bytes is None else f"{found.memory_bytes / GIB:.2f}"
