@@ -54,7 +54,10 @@ def run(options: argparse.Namespace) -> int:
 def _json_file(options: argparse.Namespace) -> str | None:
     """Where the JSON goes: beside the page, if there is one and nothing else was said."""
     if options.json is None and options.html is not None:
-        return str(options.html.with_suffix(".json"))
+        beside = options.html.with_suffix(".json")
+        if beside == options.html:
+            raise ValueError(f"the page and the JSON cannot both be {beside}: give --json too")
+        return str(beside)
     return None if options.json is None else str(options.json)
 
 

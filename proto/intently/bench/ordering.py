@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 from intently.bench.leg import Leg
-from intently.bench.plan import Plan
+from intently.bench.plan import Plan, Shape
 from intently.bench.studies.kind import Kind
 from intently.bench.studies.order import Order
 from intently.bench.studies.ramp import legs_of
@@ -19,6 +19,8 @@ def order_of(options: argparse.Namespace, plan: Plan) -> Order:
     Raises:
         ValueError: if they do not fit together.
     """
+    if options.ramp is not None:
+        plan = dataclasses.replace(plan, rate=options.ramp[0])  # the loop is open from the first step on
     addresses = [each for each in (options.address, options.against) if each is not None]
     plans = tuple(_in_one_process(dataclasses.replace(plan, address=address)) for address in addresses)
     if len({each.address for each in plans}) < len(plans):
@@ -53,6 +55,8 @@ def _kind_of(options: argparse.Namespace) -> Kind:
     if options.slo is not None:
         if ramp or options.requests is not None:
             raise ValueError("--slo chooses rates and how much to send: leave out ramps and --requests")
+        if options.rate is None and Shape(options.shape) is Shape.STREAM:
+            raise ValueError("--slo with streams needs a --rate to begin with: they are opened for one kind of loop")
         return Kind.SEARCH
     if options.against is not None:
         if ramp:

@@ -59,7 +59,7 @@ def test_a_ramp_has_a_leg_for_each_step() -> None:
     assert ramp("100:1000:10") == tuple(float(rate) for rate in range(100, 1001, 100))
     assert ramp("100,250.5") == (100.0, 250.5)
     found = order("--ramp", "10:30:3", "--duration", "2s", "--warm-up", "1s")
-    assert found.kind is Kind.RAMP
+    assert (found.kind, found.plans[0].rate) == (Kind.RAMP, 10.0)
     assert [(leg.rate, leg.duration_s, leg.warm_up_s) for leg in found.legs] == [
         (rate, 2.0, 1.0) for rate in (10, 20, 30)
     ]
@@ -93,6 +93,7 @@ def test_the_older_thresholds_are_thresholds() -> None:
         ["--fail-if", "found<1"],
         ["--slo", "p99=1s", "--ramp", "1:2:2"],
         ["--slo", "p99=1s", "--requests", "5"],
+        ["--slo", "p99=1s", "--shape", "stream"],
         ["--slo", "p99=1s", "--against", "h:1", "--fail-if", "p99-ratio>1"],
         ["--against", "h:1", "--ramp", "1:2:2"],
         ["--against", "127.0.0.1:50051"],
@@ -102,6 +103,7 @@ def test_the_older_thresholds_are_thresholds() -> None:
         ["--ramp-concurrency", "1,2", "--shape", "stream"],
         ["--bundle", "does-not-exist"],
         ["--html", "does-not-exist/report.html"],
+        ["--html", "does-not-exist/report.json"],
         ["--token-file", __file__, "--address", "http://example.org"],
     ],
 )

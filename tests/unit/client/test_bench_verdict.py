@@ -7,8 +7,10 @@ import pytest
 from intently.bench.collector import Collector, Second
 from intently.bench.fleet import ProcessRecord
 from intently.bench.histogram import Histogram
+from intently.bench.plan import Plan
 from intently.bench.recorder import Interval, Phase
 from intently.bench.result import Result, add_up
+from intently.bench.studies.study import Run
 from intently.bench.tally import Answer, Tally
 from intently.bench.verdict import judge
 
@@ -71,6 +73,24 @@ def test_each_limit_of_the_generator_is_told(make: Callable[[], Interval], reaso
     assert verdict.limited_by_generator
     assert [each for each in verdict.reasons if each.startswith(reason)]
     assert len(verdict.reasons) == 1
+
+
+def test_a_target_in_the_generator_s_own_process_may_use_it() -> None:
+    busy = result_of(window(cpu_s=1.5, loop_lag_s=0.3, lag_s=0.3))
+    assert judge(busy).limited_by_generator
+    assert not judge(busy, in_process=True).limited_by_generator
+    assert judge(result_of(window(held_back=3)), in_process=True).limited_by_generator
+
+
+def test_sends_that_wait_for_a_server_that_cannot_keep_up_are_no_sign_of_the_generator() -> None:
+    waited = result_of(window(held_back=3, lag_s=0.5), unsent=4)
+    assert len(judge(waited).reasons) == 3
+    assert judge(waited).own == ()
+    busy = result_of(window(held_back=3, cpu_s=0.95))
+    assert [reason.partition(" used")[0] for reason in judge(busy).own] == ["process 1"]
+    kept_up, overloaded = (Run("", Plan("", (), rate=rate), busy, judge(busy)) for rate in (100.0, 200.0))
+    assert kept_up.limits == judge(busy).reasons
+    assert overloaded.limits == judge(busy).own
 
 
 def test_sends_that_never_began_are_told() -> None:
