@@ -14,7 +14,9 @@ import yaml
 from intently.v1 import bundle_pb2
 from intently.v1.revision import compute_revision
 from intently_build.bundles.manifest import read_manifest
+from intently_build.bundles.verify import verify
 from intently_build.steps.step import RECORD, read_record
+from support.rounding_tool import tool_environment
 from support.stopped_build import Builder, Point
 from support.tiny_build import make_adapter, make_base, make_recipe
 
@@ -153,6 +155,71 @@ def test_a_stopped_calibration_leaves_nothing_where_a_bundle_is_expected(
     assert builder.run(command).code == 0
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
     assert read_manifest(tmp_path / "new").revision == read_manifest(run / "bundle").revision
+
+
+@pytest.fixture(scope="module")
+def quantizing(builder: Builder, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A recipe that quantizes, run up to its head, and an environment with a tool that is quick."""
+    folder = tmp_path_factory.mktemp("quantizing")
+    make_adapter(make_base(folder / "base"), folder / "adapter", labels=3)
+    adapter = {"base": "../base", "folder": "../adapter", "head": "trained"}
+    recipe = make_recipe(folder / "recipe", adapter=adapter, quantize={"to": "int8", "samples": 16})
+    environment = {"INTENTLY_BUILD_ENV": str(tool_environment(folder / "env"))}
+    ended = builder.run(
+        arguments(recipe, folder / "run"), Point("os.mkdir", ".quantized.partial", "kill"), **environment
+    )
+    assert ended.code == -signal.SIGKILL, ended.error
+    return recipe, environment
+
+
+@pytest.mark.parametrize(
+    ("event", "place", "how"),
+    [
+        ("open", "scratch/job.json", "interrupt"),
+        ("open", "scratch/job.json", "full disk"),
+        ("os.rename", "..quantized.partial.partial/result", "terminate"),
+        ("os.rename", "..quantized.partial.partial/result", "kill"),
+    ],
+)
+def test_quantizing_that_is_stopped_leaves_nothing_and_goes_on(
+    builder: Builder,
+    quantizing: tuple[Path, dict[str, str]],
+    tmp_path: Path,
+    event: str,
+    place: str,
+    how: Any,
+) -> None:
+    recipe, environment = quantizing
+    run = Path(shutil.copytree(recipe.parents[1] / "run", tmp_path / "run"))
+    ended = builder.run(arguments(recipe, run), Point(event, place, how), **environment)
+    assert ended.code == {"full disk": 2, "kill": -signal.SIGKILL}.get(how, 130)
+    assert ended.error.count("\n") == (how != "kill")
+    assert "Traceback" not in ended.error
+    assert not (run / "quantized").exists()
+    if how != "kill":
+        assert {path.name for path in run.iterdir()} == {"merged", "head", "logs", "run.json"}
+    ended = builder.run(arguments(recipe, run), **environment)
+    assert ended.code == 0, ended.error
+    assert "[2/4] head: done before" in ended.output
+    assert read_manifest(run / "bundle").quantization.method == "int8"
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("how", ["interrupt", "full disk"])
+def test_an_evaluation_that_is_stopped_leaves_the_bundles_whole_and_goes_on(
+    builder: Builder, elsewhere: Path, tmp_path: Path, how: Any
+) -> None:
+    command = [*arguments(elsewhere, tmp_path / "run"), "--evaluate", "transformers"]
+    for place in ("answers.jsonl", "report.html.partial"):
+        ended = builder.run(command, Point("open", place, how))
+        assert ended.code == {"interrupt": 130, "full disk": 2}[how]
+        assert ended.error.count("\n") == 1
+        assert verify(tmp_path / "run" / "bundle") == []
+        assert not (tmp_path / "run" / "evaluation" / "report.html").exists()
+    ended = builder.run(command)
+    assert ended.code == 0, ended.error
+    assert "answers kept from before" in ended.output
+    assert len(read_manifest(tmp_path / "run" / "bundle").evaluations) == 1
 
 
 def change(recipe: Path, section: str, **changes: Any) -> None:

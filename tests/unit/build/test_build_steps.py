@@ -14,7 +14,7 @@ from intently_build.bar import progress_bar
 from intently_build.errors import BuildError
 from intently_build.steps.digests import Digests
 from intently_build.steps.journal import LOGS, Journal, keep_journal
-from intently_build.steps.perform import Performer
+from intently_build.steps.perform import Performer, put_in_place
 from intently_build.steps.step import RECORD, Proof, Step, read_record
 
 Make = Callable[[Path, Journal], Proof]
@@ -125,6 +125,14 @@ def test_a_step_that_fails_leaves_nothing_and_the_former_result(step: Step, erro
     assert (step.folder / "result.txt").read_text() == "WORDS"
     assert [path.name for path in step.folder.parent.iterdir()] == ["upper"]
     assert "made anew" in perform(step)
+
+
+def test_what_cannot_be_put_in_place_leaves_the_former_result(tmp_path: Path) -> None:
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "former.txt").write_text("former")
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "gone", tmp_path / "result")
+    assert [path.name for path in tmp_path.rglob("*")] == ["result", "former.txt"]
 
 
 def test_what_an_interrupted_step_left_is_no_part_of_the_next(step: Step) -> None:
