@@ -15,7 +15,7 @@ from intently.bench.studies.study import Found, Probe
 _GUESS_AT_ONCE = 64  # calls under way in the closed loop that says where to begin
 _GUESS_S = 3.0
 _BEGIN_AT = 0.8  # of what the closed loop answered
-_IDLE = 0.2  # calls under way on average: a server that is too slow with so few is no quicker with fewer
+_IDLE = 0.2  # calls under way, by the median latency: a server that is too slow with so few is no quicker with fewer
 _SURELY = 1.2  # times the allowed sends over the latency, for the schedule may hold more than was counted on
 _SURELY_MORE = 10
 
@@ -81,7 +81,7 @@ class TargetSearch:
         value, bad_share = run.result.total.latency.percentile(slo.percent), slo.bad_share(run.result)
         self._probes.append(Probe(rate, passed, confirming, value, bad_share, run.cut_short))
         self._search.tell(rate, passed)
-        if not passed and rate * run.result.total.latency.mean < _IDLE and run.result.total.latency.count:
+        if not passed and 0 < rate * run.result.total.latency.percentile(50) < _IDLE:
             self._search.give_up()
 
     def found(self) -> Found:
