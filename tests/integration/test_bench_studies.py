@@ -90,7 +90,8 @@ async def test_the_search_finds_the_rate_that_a_queue_serves(bench: Bench, capsy
     assert 0 < found["rate"] < 500  # more than it serves cannot pass, but for the width of the schedule
     assert found["rate"] < found["failed_above"] <= 1.5 * found["rate"]
     assert (found["probes"][-1]["rate"], found["probes"][-1]["confirming"]) == (found["rate"], True)
-    assert f"{found['rate']:.4g}/s at p50 ≤ 30 ms, confirmed" in capsys.readouterr().out
+    assert found["sent_per_s"] == pytest.approx(found["rate"], rel=0.1)  # arrivals are constant
+    assert f"of {found['rate']:.4g} asked for, at p50 ≤ 30 ms, confirmed" in capsys.readouterr().out
 
 
 async def test_a_target_that_is_too_slow_with_nothing_to_do_has_no_rate(bench: Bench) -> None:

@@ -109,6 +109,7 @@ def _found(found: Found) -> dict[str, Any]:
         "target": found.target,
         "slo": {"percentile": found.slo.percent, "limit_s": found.slo.limit_s},
         "rate": found.rate,
+        "sent_per_s": round(found.sent_per_s, 3),
         "failed_above": found.failed_above,
         "confirmed": found.confirmed,
         "probes": [dataclasses.asdict(each) for each in found.probes],

@@ -53,9 +53,10 @@ def conclusions(study: Study) -> Iterator[str]:
     """What follows from the legs: rates found, and ratios."""
     for found in study.found:
         if found.rate is not None:
-            failed = "" if found.failed_above is None else f"; it failed at {found.failed_above:.4g}/s"
+            failed = "" if found.failed_above is None else f"; {found.failed_above:.4g} failed"
             again = "confirmed" if found.confirmed else "not confirmed"
-            yield f"{found.target}: {found.rate:.4g}/s at {found.slo}, {again}{failed}"
+            asked = f"{found.sent_per_s:.4g} sends/s, of {found.rate:.4g} asked for"
+            yield f"{found.target}: {asked}, at {found.slo}, {again}{failed}"
     for name, ratio in study.ratios:
         figure = "answered" if name == "ratio" else name.removesuffix("-ratio")
         figure = "rate" if study.kind is Kind.SEARCH else figure

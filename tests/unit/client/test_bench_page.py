@@ -71,12 +71,20 @@ def test_a_ramp_shows_latency_over_load() -> None:
 
 
 def test_a_search_shows_its_probes_and_what_it_found() -> None:
-    probes = (Probe(100, True, False, 0.02, 0.0, False), Probe(130, False, False, 0.09, 0.2, True))
-    found = Found(A, Slo.parse("p99=82ms"), 100.0, 130.0, True, probes)
+    probes = (Probe(100, True, False, 98, 0.02, 0.0, False), Probe(130, False, False, 131, 0.09, 0.2, True))
+    found = Found(A, Slo.parse("p99=82ms"), 100.0, 98.0, 130.0, True, probes)
     html = page(Kind.SEARCH, [run_of(A, 100), run_of(A, 130)], found=(found,))
     assert "Probes: p99 by rate" in drawings(html)
-    assert "100/s at p99 ≤ 82 ms, confirmed; it failed at 130/s" in html
+    assert "98 sends/s, of 100 asked for, at p99 ≤ 82 ms, confirmed; 130 failed" in html
     assert "failed, cut short" in html
+
+
+def test_a_search_that_found_nothing_shows_what_failed() -> None:
+    probe = Probe(100, False, False, 98, 0.09, 1.0, True)
+    found = Found(A, Slo.parse("p99=82ms"), None, 0.0, 100.0, False, (probe,))
+    html = page(Kind.SEARCH, [run_of(A, 100)], found=(found,))
+    assert drawings(html)[:2] == ["Latency over load: p50, p99, p99.9", "Probes: p99 by rate"]
+    assert "Share of answers within a latency" not in html
 
 
 def test_a_comparison_shows_the_ratio_of_each_round_and_escapes_names() -> None:

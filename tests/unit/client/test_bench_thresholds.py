@@ -108,10 +108,10 @@ def test_a_ramp_is_held_against_it_in_each_step() -> None:
 
 
 def test_a_search_is_held_against_it_at_the_rate_found() -> None:
-    found = Found("here:1", Slo.parse("p99=50ms"), 10.0, 20.0, True, ())
+    found = Found("here:1", Slo.parse("p99=50ms"), 10.0, 9.5, 20.0, True, ())
     study = study_of(result_of([0.01] * 9), result_of([0.06] * 9), kind=Kind.SEARCH, rates=(10.0, 20.0), found=(found,))
     assert failures("p99>50ms", study) == []
-    assert failures("found<11", study) == ["found is 10, under 11"]
+    assert failures("found<11", study) == ["found is 9.5, under 11"]
 
 
 def test_ratios_and_the_ends_of_their_intervals_have_names() -> None:

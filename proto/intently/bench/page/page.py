@@ -56,8 +56,9 @@ def _overview(study: Study) -> Iterator[str]:
         yield plots.latency_over_load(steps, study.targets)
     if any(each.probes for each in study.found):
         yield plots.probes(study.found)
-    if answered:
-        yield plots.distribution(_tallies(study))
+    tallies = _tallies(study)
+    if any(tally.latency.count for tally in tallies.values()):
+        yield plots.distribution(tallies)
     for name, ratio in study.ratios:
         if ratio.rounds and name in _DRAWN_RATIOS:
             yield plots.ratio_by_round(_DRAWN_RATIOS[name], ratio)
@@ -74,7 +75,7 @@ def _steps(study: Study, answered: list[Run]) -> list[Run]:
 
 def _tallies(study: Study) -> dict[str, Tally]:
     """What the distribution is drawn of: each step of a ramp, each target otherwise."""
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, Tally] = {} if study.kind is Kind.RAMP else {target: Tally() for target in study.targets}
     rates = {each.target: each.rate for each in study.found}
     for run in study.runs:
         if study.kind is Kind.SEARCH and run.plan.rate != rates[run.target]:

@@ -37,14 +37,15 @@ def distribution(tallies: Mapping[str, Tally]) -> str:
     """The share of answers that came within each latency; the upper end is stretched, so that the tail is seen."""
     curves = {name: tally.latency.curve() for name, tally in tallies.items() if tally.latency.count}
     x = logarithmic("latency, ms", [time * _MS for curve in curves.values() for time, _ in (curve[0], curve[-1])])
-    most = max((tally.latency.count for tally in tallies.values()), default=1)
+    most = max([1, *(tally.latency.count for tally in tallies.values())])
     nines = tuple((_stretched(share), f"{share * 100:g} %") for share in _NINES if (1 - share) * most >= 1)
     top = max(_stretched(1 - 0.5 / max(most, 2)), nines[-1][0])
     drawing = Drawing("Share of answers within a latency", x, Axis("share of answers", 0.0, top, nines))
-    for number, curve in enumerate(curves.values()):
+    colours = {name: series(number) for number, name in enumerate(tallies)}
+    for name, curve in curves.items():
         points = [(time * _MS, min(_stretched(share), top)) for time, share in _thinned(curve)]
-        drawing.line(points, series(number))
-    drawing.legend([(series(number), name) for number, name in enumerate(curves)])
+        drawing.line(points, colours[name])
+    drawing.legend([(colours[name], name) for name in curves])
     return drawing.markup()
 
 

@@ -50,7 +50,9 @@ class Drawing:
         return ElementTree.tostring(self._root, encoding="unicode", short_empty_elements=False)
 
     def line(self, points: Sequence[tuple[float, float]], kind: str) -> None:
-        """Joins points; `kind` is the class that the page's style gives colour to."""
+        """Joins points; `kind` is the class that the page's style gives colour to. A single point is a dot."""
+        if len(points) == 1:
+            self.mark(*points[0], kind, "")
         path = " ".join(f"{self._right(x):.1f},{self._down(y):.1f}" for x, y in points)
         self._add("polyline", {"points": path, "class": f"line {kind}"})
 

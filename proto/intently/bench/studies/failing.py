@@ -31,7 +31,7 @@ def _figures(study: Study, name: str) -> Iterator[tuple[str, float | None]]:
         ratio = dict(study.ratios).get(base + "ratio")
         yield "", None if ratio is None else getattr(ratio, end.removeprefix(".") or "value")
     elif name == "found":
-        yield "", study.found[0].rate if study.found else None
+        yield "", study.found[0].sent_per_s if study.found and study.found[0].rate is not None else None
     elif study.kind is Kind.RAMP:
         for run in study.runs:
             yield run.load, _of([run], name)

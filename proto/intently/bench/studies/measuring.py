@@ -66,7 +66,7 @@ def _ratios(order: Order, measurers: list[Measurer], found: tuple[Found, ...]) -
     if order.kind is Kind.COMPARISON:
         return ratios_of(measurers[0].runs, measurers[1].runs)
     if len(found) == 2 and all(each.rate is not None and not each.limits for each in found):
-        first, second = ((each.rate or 0.0, each.failed_above) for each in found)
+        first, second = ((each.sent_per_s, each.failed_above) for each in found)
         ratio = ratio_between(first, second)
         return () if ratio is None else (("ratio", ratio),)
     return ()

@@ -51,9 +51,10 @@ def ratio_between(first: tuple[float, float | None], second: tuple[float, float 
     lies between, so the interval is from the least to the most that this allows."""
     if not (first[0] > 0 and second[0] > 0):
         return None
-    low = None if second[1] is None else first[0] / second[1]
-    high = None if first[1] is None else first[1] / second[0]
-    return Ratio(first[0] / second[0], low, high)
+    value = first[0] / second[0]
+    low = None if second[1] is None else min(first[0] / second[1], value)
+    high = None if first[1] is None else max(first[1] / second[0], value)
+    return Ratio(value, low, high)
 
 
 def t95(freedom: int) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import statistics
 from collections.abc import Sequence
 
 from intently.bench.leg import Leg
@@ -79,7 +80,8 @@ class TargetSearch:
             self._limits = tuple(f"at {run.load}: {reason}" for reason in limits)
             return
         value, bad_share = run.result.total.latency.percentile(slo.percent), slo.bad_share(run.result)
-        self._probes.append(Probe(rate, passed, confirming, value, bad_share, run.cut_short))
+        sent_per_s = run.result.sent_per_s
+        self._probes.append(Probe(rate, passed, confirming, sent_per_s, value, bad_share, run.cut_short))
         self._search.tell(rate, passed)
         if not passed and 0 < rate * run.result.total.latency.percentile(50) < _IDLE:
             self._search.give_up()
@@ -87,10 +89,13 @@ class TargetSearch:
     def found(self) -> Found:
         """How it ended."""
         search = self._search
+        rate = None if search is None else search.found
+        sent = [probe.sent_per_s for probe in self._probes if probe.rate == rate]
         return Found(
             target=self._measurer.target,
             slo=self._options.slo,
-            rate=None if search is None else search.found,
+            rate=rate,
+            sent_per_s=statistics.fmean(sent) if sent else 0.0,
             failed_above=None if search is None else search.failed_above,
             confirmed=search is not None and search.confirmed,
             probes=tuple(self._probes),

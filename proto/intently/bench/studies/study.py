@@ -56,6 +56,7 @@ class Probe:
         rate: Sends a second that were asked for.
         passed: Whether the latency was met.
         confirming: Whether it repeated a rate that had passed.
+        sent_per_s: What was sent.
         value_s: The percentile that was measured, of answers.
         bad_share: Share of the sends that were over the latency, or failed.
         cut_short: Whether it was ended before its time, as its outcome was clear.
@@ -64,6 +65,7 @@ class Probe:
     rate: float
     passed: bool
     confirming: bool
+    sent_per_s: float
     value_s: float
     bad_share: float
     cut_short: bool
@@ -77,6 +79,8 @@ class Found:
         target: Its address, as it was given.
         slo: The latency to be met.
         rate: The highest rate that passed, each time that it was measured; None if there is none.
+        sent_per_s: What was really sent a second when it did: of Poisson arrivals, now more and now less come than were
+            asked for, and those that were few pass. It is the figure to quote.
         failed_above: The lowest rate above it that failed; None if none did.
         confirmed: Whether it was confirmed as often as was asked for.
         probes: All steps in order.
@@ -86,6 +90,7 @@ class Found:
     target: str
     slo: Slo
     rate: float | None
+    sent_per_s: float
     failed_above: float | None
     confirmed: bool
     probes: tuple[Probe, ...]
