@@ -81,7 +81,6 @@ class BareEngine:
         processes = child_processes(self._others)
         if self._engine is not None:
             await asyncio.to_thread(self._engine.shutdown, timeout=_END_WITHIN_S)
-            self._engine = None  # while Python is whole: vLLM shuts it down once more when it goes
         await asyncio.to_thread(end_processes, processes)
         self._guard.close()
 
