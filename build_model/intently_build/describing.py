@@ -16,8 +16,8 @@ from intently_build.planning.stored import stored_format
 from intently_build.quantizing.formats import DTYPE, FORMATS
 from intently_build.quantizing.manifest import stored_as
 from intently_build.quantizing.outcome import made_from
-from intently_build.recipe import Recipe
-from intently_build.rows import Label, Labels
+from intently_build.recipe import Data, EarlierData, Recipe
+from intently_build.rows import Label, Labels, file_sha256
 from intently_build.training_data import TrainingData
 
 
@@ -28,7 +28,7 @@ class Contents:
     Attributes:
       recipe, text: the recipe, and its text.
       data: its rows.
-      folder: where the rows lie.
+      path: the recipe's file.
       files: the rows' files.
       checkpoint: the classifier, as it is to be stored.
       code_ids: the code token of each row of the head; none if the head was trained.
@@ -38,7 +38,7 @@ class Contents:
     recipe: Recipe
     text: str
     data: TrainingData
-    folder: Path
+    path: Path
     files: Mapping[str, Path]
     checkpoint: Path
     code_ids: Sequence[int]
@@ -62,6 +62,12 @@ def describe(contents: Contents) -> bundle_pb2.BundleManifest:
         ),
         quantization=_stored_as(contents.checkpoint),
         origin=_origin(contents),
+    )
+
+
+def _source(data: Data | EarlierData, name: str, digest: str) -> bundle_pb2.DataSource:
+    return bundle_pb2.DataSource(
+        name=f"{data.name}/{name}", license=data.license, sha256=digest, attribution=data.attribution
     )
 
 
@@ -106,13 +112,12 @@ def _origin(contents: Contents) -> bundle_pb2.Origin:
         recipe=contents.text,
         recipe_sha256=sha256(contents.text.encode()).hexdigest(),
         data=[
-            bundle_pb2.DataSource(
-                name=f"{recipe.data.name}/{name}",
-                license=recipe.data.license,
-                sha256=digest,
-                attribution=recipe.data.attribution,
-            )
-            for name, digest in contents.data.train.files
+            *(_source(recipe.data, name, digest) for name, digest in contents.data.train.files),
+            *(
+                _source(earlier, name, file_sha256(contents.path.parent / earlier.folder / name))
+                for earlier in recipe.earlier_data
+                for name in earlier.train
+            ),
         ],
         tools=origin.tools,
         parameters=origin.parameters,

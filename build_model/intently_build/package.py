@@ -29,7 +29,7 @@ STORED_PATTERNS = ("*.safetensors", "*.safetensors.index.json")
 
 def package_step(contents: Contents, output: Path, record: Path) -> Step:
     """Returns the step that writes the bundle to `output`; its record, which is no part of it, goes to `record`."""
-    notices = {f"notice {path.name}": path for path in notice_files(contents.recipe, contents.folder)}
+    notices = {f"notice {name}": path for name, path in notice_files(contents.recipe, contents.path).items()}
     settings = {
         "recipe": sha256(contents.text.encode()).hexdigest(),
         "origin": asdict(contents.origin),
@@ -43,13 +43,18 @@ def package_step(contents: Contents, output: Path, record: Path) -> Step:
     return Step(record.name, output, inputs, settings, make, record=record, changing=(MANIFEST, SEAL))
 
 
-def notice_files(recipe: Recipe, folder: Path) -> list[Path]:
-    """Returns the notices of the rows in `folder`. Raises BuildError if one is missing."""
-    paths = [folder / name for name in recipe.data.notices]
-    for path in paths:
-        if not path.is_file():
-            raise BuildError(f"{path}: no such file; data.notices names it")
-    return paths
+def notice_files(recipe: Recipe, path: Path) -> dict[str, Path]:
+    """Returns the notices of all data that the recipe at `path` names, by the names that they have in the bundle.
+
+    Raises BuildError if one is missing.
+    """
+    found = {name: path.parent / recipe.data.folder / name for name in recipe.data.notices}
+    for earlier in recipe.earlier_data:
+        found |= {f"{earlier.name}.{name}": path.parent / earlier.folder / name for name in earlier.notices}
+    for file in found.values():
+        if not file.is_file():
+            raise BuildError(f"{file}: no such file; the notices of the recipe's data name it")
+    return found
 
 
 def _write_bundle(contents: Contents, folder: Path, journal: Journal) -> Proof:
@@ -80,8 +85,8 @@ def _copy_checkpoint(checkpoint: Path, folder: Path) -> None:
 def _copy_notices(contents: Contents, folder: Path) -> None:
     target = folder / NOTICES
     target.mkdir()
-    for path in notice_files(contents.recipe, contents.folder):
-        shutil.copyfile(path, target / path.name)
+    for name, path in notice_files(contents.recipe, contents.path).items():
+        shutil.copyfile(path, target / name)
 
 
 def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folder: Path) -> None:

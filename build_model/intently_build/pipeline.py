@@ -40,7 +40,7 @@ from intently_build.steps.digests import Digests
 from intently_build.steps.step import RECORD, Step, read_record
 from intently_build.train import train_step
 from intently_build.trainer import Device
-from intently_build.training_data import TrainingData, data_files, data_folder, read_checked_data
+from intently_build.training_data import TrainingData, data_files, read_checked_data
 
 PROVED_ON = 32  # prompts
 RECORDS = "package"  # folder of a run: the record of its bundle
@@ -99,7 +99,7 @@ class Build:
             base = base_identity(read_checkpoint(start), self.digests)
             files = (*files, *((f"base {name}", digest) for name, digest in base.items()))
         if isinstance(recipe, DistillRecipe):
-            files = (*files, *((f"teacher {name}", each) for name, each in revisions(self._teachers(recipe)).items()))
+            files = (*files, *((f"teacher {name}", each) for name, each in self._revisions(recipe).items()))
         return run_identity(recipe, files, self.digests.file(self.files["labels"]))
 
     def model_steps(self, device: Device) -> list[Callable[[], Step]]:
@@ -141,7 +141,7 @@ class Build:
             self.recipe,
             self.text,
             self.data,
-            data_folder(self.path, self.recipe),
+            self.path,
             self.files,
             stored,
             tuple(record.proof["code_token_ids"]),
@@ -151,7 +151,7 @@ class Build:
     def check(self) -> None:
         """Looks at what the recipe builds on, before anything is trained. Raises BuildError."""
         code_tokens(self.recipe, len(self.data.labels.names))
-        notice_files(self.recipe, data_folder(self.path, self.recipe))
+        notice_files(self.recipe, self.path)
         start = self._start
         base = read_checkpoint(start) if start else None
         if isinstance(self.recipe, AdaptRecipe) and base:
@@ -210,6 +210,20 @@ class Build:
 
     def _teachers(self, recipe: DistillRecipe) -> dict[str, Path]:
         return {name: find_teacher(self.path, name, self._runs) for name in recipe.distill.teachers}
+
+    def _revisions(self, recipe: DistillRecipe) -> dict[str, str]:
+        """Returns the revision of each teacher; of one that is gone, the revision in which it was asked."""
+        record = read_record(self.run.teaching / RECORD)
+        asked: dict[str, str] = record.identity["settings"]["teachers"] if record else {}
+        found: dict[str, str] = {}
+        for name in recipe.distill.teachers:
+            try:
+                found |= revisions({name: find_teacher(self.path, name, self._runs)})
+            except BuildError:
+                if name not in asked:
+                    raise
+                found[name] = asked[name]
+        return found
 
     def _adapting(self, recipe: AdaptRecipe, device: Device) -> list[Callable[[], Step]]:
         base, steps = self._extending(find_base(self.path, recipe.adapt.base, self._runs), recipe.adapt.new_tokens)

@@ -11,8 +11,9 @@ from rich.console import Console
 from intently_build.adapting.merge import merge_step
 from intently_build.adapting.probes import Probes
 from intently_build.errors import BuildError
+from intently_build.needed import needed_recipes
 from intently_build.pipeline import RECORDS, Build, load_build
-from intently_build.recipe import AdaptRecipe, DistillRecipe, is_pretraining
+from intently_build.recipe import AdaptRecipe, DistillRecipe, is_pretraining, recipe_name
 from intently_build.run_folder import RunFolder
 from intently_build.steps.digests import Digests
 from intently_build.steps.disk import disk_errors
@@ -53,6 +54,8 @@ class Run:
 def run(asked: Run, console: Console) -> bool:
     """Performs every step of a recipe, from the first that is not done. The recipe of a base ends with the base.
 
+    Recipes that it builds on, and whose runs beside this one's are not complete, are run first.
+
     Returns whether the bundle passed the recipe's gate; true if it was not evaluated. Raises BuildError.
     """
     if is_pretraining(asked.recipe):
@@ -60,8 +63,9 @@ def run(asked: Run, console: Console) -> bool:
 
         pretrain(asked.recipe, asked.folder, asked.device, asked.restart, console)
         return True
-    build = load_build(asked.recipe, asked.folder)
     on_gpu(asked.device)
+    _run_needed(asked, console)
+    build = load_build(asked.recipe, asked.folder)
     output = asked.bundle or build.run.path / "bundle"
     _check_output(build, output, asked)
     build.check()
@@ -83,6 +87,13 @@ def run(asked: Run, console: Console) -> bool:
         perform(steps, build.digests, journal)
         journal.say(f"{output}: packaged")
         return asked.evaluate is None or _judge(build, compared, asked.evaluate, journal)
+
+
+def _run_needed(asked: Run, console: Console) -> None:
+    runs = asked.folder.absolute().parent if asked.folder else Path("runs")
+    for needed in needed_recipes(asked.recipe, runs.absolute()):
+        console.print(f"{asked.recipe} builds on {needed}, which is run first", highlight=False, soft_wrap=True)
+        run(Run(needed, runs / recipe_name(needed), None, asked.device), console)
 
 
 def _judge(build: Build, bundles: tuple[Path, ...], engine: Engine, journal: Journal) -> bool:

@@ -43,8 +43,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "recipes", name="teacher", adapt={"base": "base.yaml", "lora": {"r": 4}}, training=TRAINING
     )
     teacher = teacher.rename(teacher.with_name("teacher.yaml"))
-    assert made(pretraining(teacher.parent), folder / "runs/base") == 0
-    assert made(teacher, folder / "runs/teacher") == 0
+    pretraining(teacher.parent)
+    assert made(teacher, folder / "runs/teacher") == 0  # and the base before it
     return folder
 
 
@@ -64,7 +64,8 @@ def test_a_student_learns_from_its_teachers(built: Path) -> None:
     (built / "recipes/more.jsonl").write_text('{"text": "how cold is it"}\n{"text": "stop the timer"}\n')
     alter = {"copies": 3}
     distill = {"teachers": ["teacher.yaml"], "ngrams": 0.5, "unlabelled": ["more.jsonl"], "alter": alter}
-    recipe = student(built, "student", distill | {"states": 0.0}, **SIZES)
+    earlier = {"name": "others", "folder": ".", "license": "CC0-1.0", "attribution": "them", "notices": ["LICENSE"]}
+    recipe = student(built, "student", distill, earlier_data=[earlier | {"train": ["more.jsonl"]}], **SIZES)
     run = built / "runs/student"
     assert made(recipe, run) == 0
     taught = np.load(run / "teaching" / PROBABILITIES)
@@ -74,6 +75,8 @@ def test_a_student_learns_from_its_teachers(built: Path) -> None:
     manifest = read_manifest(run / "bundle")
     assert [teacher.split()[0] for teacher in manifest.origin.teachers] == ["teacher.yaml", "n-grams"]
     assert read_manifest(built / "runs/teacher/bundle").revision in manifest.origin.teachers[0]
+    assert [source.name for source in manifest.origin.data] == ["tiny/train.jsonl", "others/more.jsonl"]
+    assert (run / "bundle/notices/others.LICENSE").read_text() == "CC0\n"
     proof = json.loads((run / "teaching/step.json").read_text())["proof"]["validation_accuracy"]
     assert proof["n-grams"] > 0.9
     assert made(recipe, run) == 0  # done before
@@ -105,12 +108,18 @@ def test_a_teacher_with_other_labels_is_refused_before_anything_is_asked(
     assert not (built / "runs/other/teaching").exists()
 
 
-def test_a_teacher_that_is_not_built_is_named(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (built / "recipes/nobody.yaml").write_text(
-        (built / "recipes/teacher.yaml").read_text().replace("teacher", "nobody")
-    )
+def test_recipes_that_build_on_each_other_are_refused(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    student(built, "one", {"teachers": ["two.yaml"]}, **SIZES)
+    recipe = student(built, "two", {"teachers": ["one.yaml"]}, **SIZES)
+    assert made(recipe, built / "runs/two") == 2
+    assert "builds on" in capsys.readouterr().err
+
+
+def test_distilling_alone_names_a_teacher_that_is_not_built(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (built / "recipes/teacher.yaml").read_text()
+    (built / "recipes/nobody.yaml").write_text(text.replace("name: teacher", "name: nobody"))
     recipe = student(built, "waiting", {"teachers": ["nobody.yaml"]}, **SIZES)
-    assert made(recipe, built / "runs/waiting") == 2
+    assert main(["distill", str(recipe), "--output", str(built / "runs/waiting"), "--device", "cpu"]) == 2
     assert "its teacher nobody.yaml is not built; run `intently-build run" in capsys.readouterr().err
 
 

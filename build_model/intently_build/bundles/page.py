@@ -136,6 +136,7 @@ def _origin(origin: bundle_pb2.Origin) -> Rows:
     return [
         ("base model", origin.base_model or "none: trained from scratch"),
         ("adapter", origin.adapter or "none"),
+        *(("teacher", teacher) for teacher in origin.teachers),
         ("recipe", f"SHA-256 {origin.recipe_sha256[:12]}…"),
         *((source.name, f"{source.license}; {source.attribution}") for source in origin.data),
         ("tools", ", ".join(f"{name} {origin.tools[name]}" for name in sorted(origin.tools))),

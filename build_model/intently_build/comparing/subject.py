@@ -15,7 +15,7 @@ from intently_build.pipeline import load_build
 from intently_build.recipe import Recipe, load_recipe
 from intently_build.steps.digests import Digests
 from intently_build.steps.step import Step
-from intently_build.training_data import data_files, data_folder, read_checked_data
+from intently_build.training_data import data_files, read_checked_data
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,12 @@ def subject_of_bundle(recipe_path: Path, bundle: Path) -> Subject:
         raise BuildError(f"{bundle}: asks with another prompt than {recipe_path} gives")
     origin = manifest.origin
     made = Origin(
-        manifest.create_time.seconds, origin.base_model, origin.adapter, origin.parameters, dict(origin.tools)
+        manifest.create_time.seconds,
+        origin.base_model,
+        origin.adapter,
+        origin.parameters,
+        dict(origin.tools),
+        tuple(origin.teachers),
     )
 
     def contents(stored: Path) -> Contents:
@@ -77,7 +82,7 @@ def subject_of_bundle(recipe_path: Path, bundle: Path) -> Subject:
             recipe,
             text,
             data,
-            data_folder(recipe_path, recipe),
+            recipe_path,
             data_files(recipe_path, recipe),
             stored,
             tuple(manifest.head.code_token_ids),

@@ -1,7 +1,7 @@
 """A recipe: the YAML file that says how one bundle is made, from data to operating points."""
 
 from intently_build.recipe.adapting import Adapt, Adapter, Lora, Published
-from intently_build.recipe.data import Data, OutOfScopeData
+from intently_build.recipe.data import Data, EarlierData, OutOfScopeData
 from intently_build.recipe.distilling import Alter, Distill
 from intently_build.recipe.finishing import Calibration, Evaluate, Gate, Quantize
 from intently_build.recipe.pretraining import Pretrain, PretrainRecipe, Source
@@ -28,6 +28,7 @@ __all__ = [
     "Data",
     "Distill",
     "DistillRecipe",
+    "EarlierData",
     "Evaluate",
     "Example",
     "Gate",

@@ -17,6 +17,20 @@ class OutOfScopeData(Section):
     repeat: PositiveInt = 1  # how often a row stands in one epoch
 
 
+class EarlierData(Section):
+    """A data set that a base or a teacher learnt from: for the manifest, and its licence for the bundle.
+
+    `folder` is relative to the recipe, the others are files in it.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    folder: NonEmpty
+    license: NonEmpty  # SPDX identifier
+    attribution: NonEmpty
+    notices: Annotated[tuple[NonEmpty, ...], Field(min_length=1)]
+    train: Annotated[tuple[NonEmpty, ...], Field(min_length=1)]
+
+
 class Data(Section):
     """Where the rows, their labels and their licence lie; files are relative to `folder`, that to the recipe."""
 

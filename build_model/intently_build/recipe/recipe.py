@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from intently_build.recipe.adapting import Adapt, Adapter, Published
-from intently_build.recipe.data import Data
+from intently_build.recipe.data import Data, EarlierData
 from intently_build.recipe.distilling import Distill
 from intently_build.recipe.finishing import Calibration, Evaluate, Quantize
 from intently_build.recipe.prompt import Example, Limits, PromptText
@@ -21,6 +21,7 @@ class Recipe(Section):
     languages: Annotated[tuple[NonEmpty, ...], Field(min_length=1)]  # BCP-47
     label_set_version: NonEmpty
     data: Data
+    earlier_data: tuple[EarlierData, ...] = ()  # that a base or teachers learnt from
     prompt: PromptText
     limits: Limits = Limits()
     calibration: Calibration

@@ -66,8 +66,8 @@ def test_the_prefix_learns_from_every_row(causal: torch.nn.Module) -> None:
 
 
 def test_a_model_over_the_limit_is_refused() -> None:
-    sizes = Architecture(hidden_size=512, intermediate_size=1024, layers=4, heads=8, kv_heads=2)
-    with pytest.raises(BuildError, match=r"parameters, over the limit of 4,000,000; lower tokenizer\.vocab_size"):
+    sizes = Architecture(hidden_size=1024, intermediate_size=2048, layers=4, heads=16, kv_heads=2)
+    with pytest.raises(BuildError, match=r"parameters, over the limit of 20,000,000; lower tokenizer\.vocab_size"):
         build_causal_model(sizes, vocab_size=4000, positions=64, pad_token_id=0)
 
 

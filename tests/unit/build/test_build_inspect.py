@@ -26,11 +26,12 @@ def test_the_page_says_what_the_bundle_is(monkeypatch: pytest.MonkeyPatch, capsy
         "banking (15)",
         f"temperature {manifest.calibration.temperature:.4f}",
         "none: 16 bits; the rest in bfloat16",
-        "3,801,344 in the causal model",
+        f"{manifest.origin.parameters:,} in the causal model",
         f"{manifest.evaluations[0].accuracy:.2%}",
         "CC-BY-3.0",
         "trained from scratch",
         "notices/LICENSE",
+        f"teacher {manifest.origin.teachers[0]}",
         "transformers ",
     ):
         assert words in page

@@ -9,14 +9,25 @@ import yaml
 from intently_build.bundles.manifest import read_manifest
 from intently_build.errors import BuildError
 from intently_build.quantizing.formats import FORMATS
-from intently_build.recipe import AdapterRecipe, AdaptRecipe, Quantize, ScratchRecipe, load_recipe, parse_recipe
+from intently_build.recipe import (
+    AdapterRecipe,
+    AdaptRecipe,
+    DistillRecipe,
+    Quantize,
+    ScratchRecipe,
+    is_pretraining,
+    load_pretraining,
+    load_recipe,
+    parse_recipe,
+    recipe_name,
+)
 
 RECIPES = Path(__file__).parents[3] / "build_model" / "recipes"
 
 
 @pytest.fixture
 def content() -> dict[str, Any]:
-    loaded = yaml.safe_load((RECIPES / "mini-clinc150.yaml").read_text(encoding="utf-8"))
+    loaded = yaml.safe_load((RECIPES / "clinc150-scratch.yaml").read_text(encoding="utf-8"))
     assert isinstance(loaded, dict)
     return loaded
 
@@ -77,11 +88,15 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
         load_recipe(tmp_path / "gone.yaml")
 
 
-@pytest.mark.parametrize("name", ["mini-clinc150", "mini-massive-zh"])
-def test_the_recipes_of_the_repository_are_valid(name: str) -> None:
-    recipe, _ = load_recipe(RECIPES / f"{name}.yaml")
-    assert recipe.name == name
-    assert (RECIPES / recipe.data.folder / recipe.data.train).is_file()
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_recipes_of_the_repository_are_valid(path: Path) -> None:
+    assert recipe_name(path) == path.stem
+    if is_pretraining(path):
+        sources = load_pretraining(path).pretrain.sources
+        assert all((RECIPES / source.folder / name).is_file() for source in sources for name in source.train)
+    else:
+        recipe, _ = load_recipe(path)
+        assert (RECIPES / recipe.data.folder / recipe.data.train).is_file()
 
 
 def test_the_fingerprint_changes_with_the_training_and_not_with_the_calibration(content: dict[str, Any]) -> None:
@@ -99,15 +114,17 @@ def test_the_fingerprint_changes_with_the_training_and_not_with_the_calibration(
 @pytest.mark.parametrize(
     ("name", "fingerprint"),
     [
-        ("mini-clinc150", "c245e69efed0f5c96617cb5f0493e658bb2a85e13a92ece4df2c4dfb0ab15fb2"),
-        ("mini-massive-zh", "98ed062ce29f4bfedebc157d92ecaee88ac9651052457b891119f1b49761a323"),
+        ("mini-banking77", "3ebfdf3400f310db6fa5caa9dbd632a5e67208516aba1d2a0183909b0e4c7823"),
+        ("mini-clinc150", "ca564f3acb685806b844cf5c85807522f2bae97cb1ed541bc45743645a7def73"),
+        ("mini-massive-zh", "b5b7e32fc819eaf56b1c540e70672696087a52160e3295489c146496618078ab"),
     ],
 )
 def test_a_bundles_recipe_is_read_as_it_was_when_it_was_trained(name: str, fingerprint: str) -> None:
     manifest = read_manifest(RECIPES.parent / "bundles" / name)
     recipe = parse_recipe(manifest.origin.recipe, name)
-    assert isinstance(recipe, ScratchRecipe)
+    assert isinstance(recipe, DistillRecipe)
     assert recipe.training_fingerprint() == fingerprint
+    assert sorted(each.split()[0] for each in manifest.origin.teachers) == sorted([*recipe.distill.teachers, "n-grams"])
 
 
 def without(content: dict[str, Any], *sections: str) -> dict[str, Any]:
@@ -144,6 +161,29 @@ def test_a_recipe_says_how_its_model_comes_to_be(content: dict[str, Any]) -> Non
 def test_sections_that_do_not_belong_are_refused(content: dict[str, Any], more: dict[str, Any], says: str) -> None:
     with pytest.raises(BuildError) as caught:
         parse_recipe(yaml.safe_dump(content | more), "my.yaml")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("distill", "sections", "says"),
+    [
+        ({}, {}, "distill: Value error, teachers: none; name a bundle or a recipe"),
+        ({"teachers": ["t"], "student": "s"}, {}, "the student: give tokenizer and model, or distill.student"),
+        ({"ngrams": 0.5, "states": 1.0}, {}, "states: hidden states are those of one teacher"),
+        ({"teachers": ["t"], "temperature": 0}, {}, "distill.temperature: Input should be greater than 0"),
+        (
+            {"teachers": ["t"], "alter": {"unit": "byte"}},
+            {},
+            "distill.alter.unit: Input should be 'word' or 'character'",
+        ),
+        ({"teachers": ["t"]}, {"model": None}, "the student: give tokenizer and model, or distill.student"),
+    ],
+)
+def test_what_is_wrong_in_a_distillation_is_named(
+    content: dict[str, Any], distill: dict[str, Any], sections: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(BuildError) as caught:
+        parse_recipe(yaml.safe_dump(content | {"distill": distill} | sections), "my.yaml")
     assert says in str(caught.value)
 
 
