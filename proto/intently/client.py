@@ -172,6 +172,9 @@ class IntentClient:
 
         Returns:
             For each request, in order, its answer, or the error that it alone met.
+
+        Raises:
+            IntentlyError: if the call failed, or all of its requests by a fault of the server.
         """
         batch = pb.BatchClassifyRequest(
             requests=[pb.ClassifyRequest(text=each) if isinstance(each, str) else each for each in requests]

@@ -81,6 +81,22 @@ async def test_a_full_server_refuses_items_of_batches_and_streams_one_by_one(sta
     assert answered.response.request_id == "answered"
 
 
+async def test_a_batch_fails_as_a_call_only_if_all_of_it_met_a_fault_of_the_server(server: InMemory) -> None:
+    server.engine.fault = RuntimeError("ill")
+    wrong = pb.ClassifyRequest()
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await server.served.intents.BatchClassify(pb.BatchClassifyRequest(requests=[HELLO] * 3))
+    mixed = await server.served.intents.BatchClassify(pb.BatchClassifyRequest(requests=[HELLO, wrong]))
+    server.engine.fault = None
+    wrong_alone = await server.served.intents.BatchClassify(pb.BatchClassifyRequest(requests=[wrong]))
+
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert reason_of(rich_status(caught.value)) == "INTERNAL"
+    assert [reason_of(result.error) for result in mixed.results] == ["INTERNAL", "INVALID_INPUT"]
+    assert [reason_of(result.error) for result in wrong_alone.results] == ["INVALID_INPUT"]
+
+
 async def test_grpc_s_own_retry_policy_follows_the_hint(start_in_memory: StartInMemory) -> None:
     server = await start_in_memory(max_in_flight=1)
     server.engine.hold()
@@ -231,7 +247,10 @@ async def test_the_engine_s_death_ends_the_server_without_a_drain(start_in_memor
     assert [(await watch.read()).status for watch in watches] == [not_serving] * 2
     assert await server.served.exit_code == 1
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    for status in (rich_status(caught.value), (await batch).results[0].error, item.error.status):
+    with pytest.raises(grpc.aio.AioRpcError) as caught_batch:
+        await batch
+    assert caught_batch.value.code() is grpc.StatusCode.UNAVAILABLE
+    for status in (rich_status(caught.value), rich_status(caught_batch.value), item.error.status):
         assert reason_of(status) == "ENGINE_DEAD"
 
 
@@ -255,7 +274,7 @@ async def test_shutdown_of_an_idle_server_reaches_who_watches(server: InMemory) 
     assert await server.served.exit_code == 0
 
 
-async def test_a_fault_of_ours_tells_the_caller_nothing_and_the_log_all(
+async def test_a_fault_of_ours_tells_the_caller_nothing_and_the_log_where_it_was(
     server: InMemory, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.engine.fault = RuntimeError("the detail: /a/path and what somebody said")
@@ -265,7 +284,8 @@ async def test_a_fault_of_ours_tells_the_caller_nothing_and_the_log_all(
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await server.served.intents.Classify(HELLO)
-    batch = await server.served.intents.BatchClassify(pb.BatchClassifyRequest(requests=[HELLO]))
+    with pytest.raises(grpc.aio.AioRpcError) as caught_batch:
+        await server.served.intents.BatchClassify(pb.BatchClassifyRequest(requests=[HELLO]))
     item = await stream.receive()
     server.engine.fault = None
     await stream.item("2")
@@ -273,12 +293,14 @@ async def test_a_fault_of_ours_tells_the_caller_nothing_and_the_log_all(
 
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "somebody" not in str(caught.value.trailing_metadata())
-    for status in (rich_status(caught.value), batch.results[0].error, item.error.status):
+    for status in (rich_status(caught.value), rich_status(caught_batch.value), item.error.status):
         assert reason_of(status) == "INTERNAL"
         assert status.message == "internal error; the server's log has the details"
         assert "somebody" not in str(status)
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(logged) == 3
-    assert all(record.exc_info and "somebody" in str(record.exc_info[1]) for record in logged)
+    assert all("builtins.RuntimeError" in record.getMessage() for record in logged)
+    assert all("memory_engine.py" in record.getMessage() for record in logged)  # the frame that raised it
+    assert "somebody" not in caplog.text
     assert after.response.request_id == "2"
     assert (await server.served.intents.Classify(HELLO)).predictions

@@ -1,20 +1,20 @@
 """IntentService: unary, batch and stream."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.classifier import Classifier
-from intently_server.errors import IntentlyError, InternalFault, InvalidInput
+from intently_server.errors import IntentlyError, InternalFault, InvalidInput, Unavailable
 from intently_server.lifecycle import Lifecycle
 from intently_server.servicer import convert
 from intently_server.servicer.call import Call
+from intently_server.servicer.fault_log import FaultLog
 from intently_server.servicer.status import rich_status
 from intently_server.servicer.stream import Answer, StreamLimits, serve_stream
 from intently_server.types import Caller, Stages
 
-logger = logging.getLogger(__name__)
+_FAULTS = (Unavailable, InternalFault)  # of this server, whatever the request
 
 
 class IntentServicer:
@@ -24,12 +24,16 @@ class IntentServicer:
         lifecycle: Says who answers now.
         max_batch_size: Requests in one batch at most.
         stream_limits: Bounds of a stream.
+        faults: Told of what nobody expected.
     """
 
-    def __init__(self, lifecycle: Lifecycle, max_batch_size: int, stream_limits: StreamLimits) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, max_batch_size: int, stream_limits: StreamLimits, faults: FaultLog
+    ) -> None:
         self._lifecycle = lifecycle
         self._max_batch_size = max_batch_size
         self._stream_limits = stream_limits
+        self._faults = faults
 
     async def Classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:  # noqa: N802
         """Classifies one utterance."""
@@ -38,14 +42,21 @@ class IntentServicer:
     async def BatchClassify(  # noqa: N802
         self, request: pb.BatchClassifyRequest, call: Call
     ) -> pb.BatchClassifyResponse:
-        """Classifies several utterances; the fault of one never fails the rest."""
+        """Classifies several utterances; the fault of one never fails the rest.
+
+        Where all met a fault of this server, the call ends with it: proxies and clients read the call's status alone.
+        """
         size, limit = len(request.requests), self._max_batch_size
         if not 1 <= size <= limit:
             raise InvalidInput.of("requests", f"has {size} requests; a batch takes 1 to {limit}")
         classifier, caller = self._lifecycle.classifier(), call.patient()
-        return pb.BatchClassifyResponse(
-            results=await asyncio.gather(*(self._result(classifier, each, caller, call) for each in request.requests))
+        answers = await asyncio.gather(
+            *(self._answer_or_error(classifier, each, caller, Stages(call.arrived), call) for each in request.requests)
         )
+        faults = [each for each in answers if isinstance(each, _FAULTS)]
+        if len(faults) == size:
+            raise faults[0]
+        return pb.BatchClassifyResponse(results=[_result(each) for each in answers])
 
     async def ClassifyStream(  # noqa: N802
         self, messages: AsyncIterator[pb.ClassifyStreamRequest | InvalidInput], call: Call
@@ -53,8 +64,10 @@ class IntentServicer:
         """Classifies utterances as they come."""
         classifier = self._lifecycle.classifier()
 
-        def classify(request: pb.ClassifyRequest, stages: Stages, trim_context: bool) -> Awaitable[Answer]:
-            return self._answer_or_status(classifier, request, call.caller, stages, call, trim_context=trim_context)
+        async def classify(request: pb.ClassifyRequest, stages: Stages, trim_context: bool) -> Answer:
+            caller = call.caller
+            answer = await self._answer_or_error(classifier, request, caller, stages, call, trim_context=trim_context)
+            return rich_status(answer) if isinstance(answer, IntentlyError) else answer
 
         def refused(stages: Stages, error: IntentlyError) -> None:
             call.observer.classified("", stages, error)
@@ -83,7 +96,7 @@ class IntentServicer:
         call.observer.classified(request.text, stages, classification)
         return convert.response(request.request_id, classification, classifier.model)
 
-    async def _answer_or_status(
+    async def _answer_or_error(
         self,
         classifier: Classifier,
         request: pb.ClassifyRequest,
@@ -92,23 +105,21 @@ class IntentServicer:
         call: Call,
         *,
         trim_context: bool = False,
-    ) -> Answer:
-        """The answer, or the status that says why there is none: what one of several gets."""
+    ) -> pb.ClassifyResponse | IntentlyError:
+        """The answer, or why there is none: what one of several gets."""
         try:
             return await self._answer(classifier, request, caller, stages, call, trim_context=trim_context)
         except IntentlyError as error:
-            return rich_status(error)
-        except Exception:
-            logger.exception("one of several requests failed")
-            return rich_status(InternalFault())
+            return error
+        except Exception as error:
+            self._faults.tell("one of several requests", error)
+            return InternalFault()
 
-    async def _result(
-        self, classifier: Classifier, request: pb.ClassifyRequest, caller: Caller, call: Call
-    ) -> pb.BatchClassifyResult:
-        answer = await self._answer_or_status(classifier, request, caller, Stages(call.arrived), call)
-        if isinstance(answer, pb.ClassifyResponse):
-            return pb.BatchClassifyResult(response=answer)
-        return pb.BatchClassifyResult(error=answer)
+
+def _result(answer: pb.ClassifyResponse | IntentlyError) -> pb.BatchClassifyResult:
+    if isinstance(answer, IntentlyError):
+        return pb.BatchClassifyResult(error=rich_status(answer))
+    return pb.BatchClassifyResult(response=answer)
 
 
 def _reason(error: BaseException) -> BaseException:
