@@ -86,7 +86,8 @@ class IntentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchClassify(self, request, context):
-        """Classifies several utterances at once. One bad request never fails the rest: each has its own result.
+        """Classifies several utterances at once. One bad request never fails the rest: each has its own result. Where all of
+        them failed by a fault of the server (INTERNAL, UNAVAILABLE), the call ends with that status.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

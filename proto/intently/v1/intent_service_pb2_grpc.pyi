@@ -52,7 +52,9 @@ class IntentServiceStub:
     Classify: _grpc.UnaryUnaryMultiCallable[_intent_service_pb2.ClassifyRequest, _intent_service_pb2.ClassifyResponse]
     """Classifies one utterance."""
     BatchClassify: _grpc.UnaryUnaryMultiCallable[_intent_service_pb2.BatchClassifyRequest, _intent_service_pb2.BatchClassifyResponse]
-    """Classifies several utterances at once. One bad request never fails the rest: each has its own result."""
+    """Classifies several utterances at once. One bad request never fails the rest: each has its own result. Where all of
+    them failed by a fault of the server (INTERNAL, UNAVAILABLE), the call ends with that status.
+    """
     ClassifyStream: _grpc.StreamStreamMultiCallable[_intent_service_pb2.ClassifyStreamRequest, _intent_service_pb2.ClassifyStreamResponse]
     """Classifies utterances as they come, on one connection, and answers each as soon as it is known.
 
@@ -83,7 +85,9 @@ class IntentServiceAsyncStub(IntentServiceStub):
     Classify: _aio.UnaryUnaryMultiCallable[_intent_service_pb2.ClassifyRequest, _intent_service_pb2.ClassifyResponse]  # type: ignore[assignment]
     """Classifies one utterance."""
     BatchClassify: _aio.UnaryUnaryMultiCallable[_intent_service_pb2.BatchClassifyRequest, _intent_service_pb2.BatchClassifyResponse]  # type: ignore[assignment]
-    """Classifies several utterances at once. One bad request never fails the rest: each has its own result."""
+    """Classifies several utterances at once. One bad request never fails the rest: each has its own result. Where all of
+    them failed by a fault of the server (INTERNAL, UNAVAILABLE), the call ends with that status.
+    """
     ClassifyStream: _aio.StreamStreamMultiCallable[_intent_service_pb2.ClassifyStreamRequest, _intent_service_pb2.ClassifyStreamResponse]  # type: ignore[assignment]
     """Classifies utterances as they come, on one connection, and answers each as soon as it is known.
 
@@ -123,7 +127,9 @@ class IntentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _intent_service_pb2.BatchClassifyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_intent_service_pb2.BatchClassifyResponse, _abc.Awaitable[_intent_service_pb2.BatchClassifyResponse]]:
-        """Classifies several utterances at once. One bad request never fails the rest: each has its own result."""
+        """Classifies several utterances at once. One bad request never fails the rest: each has its own result. Where all of
+        them failed by a fault of the server (INTERNAL, UNAVAILABLE), the call ends with that status.
+        """
 
     @_abc_1.abstractmethod
     def ClassifyStream(

@@ -31,9 +31,21 @@ async def say_everywhere(server: InMemory) -> None:
         await stream.item(number, SAID)
     await stream.item("3", SAID * 5000)
     await stream.finish()
-    server.engine.fault = RuntimeError("the engine failed")
+    server.engine.fault = _quoting()
     with pytest.raises(grpc.aio.AioRpcError):
         await intents.Classify(good)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await intents.BatchClassify(pb.BatchClassifyRequest(requests=[good]))
+
+
+def _quoting() -> Exception:
+    """A fault that quotes SAID, as do its cause and the members of its group."""
+    try:
+        raise ValueError(f"cannot compute {SAID!r}")
+    except ValueError as cause:
+        fault = ExceptionGroup(f"the engine failed at {SAID!r}", [KeyError(SAID)])
+        fault.__cause__ = cause
+        return fault
 
 
 async def shown(address: str) -> str:
@@ -53,7 +65,8 @@ async def test_what_users_say_is_in_no_span_metric_page_or_log(
 
     spans = [span.SerializeToString() for span in collector.spans]
     assert len(spans) > 30
-    assert "the engine failed" in caplog.text
+    for kind in ("ExceptionGroup", "ValueError", "KeyError"):
+        assert caplog.text.count(f"builtins.{kind}") == 2  # of the call and of the batch
     assert "INVALID_INPUT" in page
     for word in SAID.split():
         assert not any(word.encode() in span for span in spans)
@@ -67,16 +80,19 @@ async def test_what_users_say_is_in_spans_on_request_and_they_are_marked(
     server = await start_in_memory(
         ready_file=ready_file, otlp_endpoint=collector.endpoint, trace_sample_ratio=1.0, record_utterances=True
     )
-    [warning] = [record for record in caplog.records if "--record-utterances" in record.getMessage()]
+    warnings = [record for record in caplog.records if "--record-utterances" in record.getMessage()]
     await say_everywhere(server)
     page = await shown(admin_address(ready_file))
     server.served.stop.set()
     await server.served.exit_code
 
-    assert warning.levelname == "WARNING"
+    assert [warning.levelname for warning in warnings] == ["WARNING"] * 2  # of traces, and of the log
     assert {resource["intently.contains_utterances"] for resource in collector.resources} == {True}
     said = [attributes(span).get("gen_ai.input.messages", "null") for span in collector.spans]
     assert [{"role": "user", "parts": [{"type": "text", "content": SAID}]}] in map(json.loads, said)
-    for word in SAID.split():
-        assert word not in page
-        assert word not in caplog.text
+    assert not any(word in page for word in SAID.split())
+    quoting = [record for record in caplog.records if record.exc_info and SAID in str(record.exc_info[1])]
+    assert len(quoting) == 2
+    assert all("may contain what a user said" in record.getMessage() for record in quoting)
+    others = "".join(record.getMessage() for record in caplog.records if record not in quoting)
+    assert not any(word in others for word in SAID.split())
