@@ -33,6 +33,7 @@ from intently_release.xds.names import INTENT_SERVICE, cluster_of, first
 
 _SERVICE = INTENT_SERVICE.replace(".", "_")
 _SINGLE = "Classify"
+_OK = 0
 _UNARY = (_SINGLE, "BatchClassify")
 _PATTERN = (
     r"^server\.(uptime|hot_restart_epoch)$"
@@ -53,6 +54,7 @@ class Figures:
         uptime_s: For how long Envoy has run.
         epoch: How often Envoy was restarted hot.
         codes: Calls of IntentService that ended, by the number of their gRPC status; streams count when they end.
+        silent: Of those, batches and streams that ended with OK, which says nothing of the utterances in them.
         begun, ended: Single calls and batches whose request came in, and those that ended.
         singles: Single calls that ended.
         retries: Further tries.
@@ -67,6 +69,7 @@ class Figures:
     uptime_s: int
     epoch: int
     codes: Mapping[int, int]
+    silent: int
     begun: int
     ended: int
     singles: int
@@ -108,6 +111,7 @@ def figures_of(color: Color, measured: Measured, at: float) -> Figures | None:
             uptime_s=counts["server.uptime"],
             epoch=counts["server.hot_restart_epoch"],
             codes=_by_status(by_call),
+            silent=sum(count for method, code, count in _statuses(by_call) if method != _SINGLE and code == _OK),
             begun=sum(by_call.get(f"grpc.{_SERVICE}.{method}.request_message_count", 0) for method in _UNARY),
             ended=_ended(by_call, _UNARY),
             singles=_ended(by_call, (_SINGLE,)),

@@ -4,7 +4,8 @@ Its rules, the first that applies. Missing data is never a pass.
 
 1. UNKNOWN: a window has a problem.
 2. BAD: a server of the canary is unhealthy, or one was ejected.
-3. TOO_FEW: fewer than min_requests calls of the canary.
+3. TOO_FEW: fewer than min_requests calls of the canary that tell anything: a batch or a stream that ends with OK does
+   not, since whatever became of its utterances is told inside.
 4. BAD: too many calls with a status that tells of a fault, too many that got no answer, too many retries, too slow.
    Retries count because they hide a dead canary from its callers; calls without an answer because one that hangs leaves
    nothing else when callers are impatient.
@@ -74,10 +75,10 @@ def judge(thresholds: Thresholds, canary: Window, stable: Window) -> Verdict:
         return Verdict(Outcome.UNKNOWN, problems)
     if ill := _ill(canary):
         return Verdict(Outcome.BAD, ill)
-    if canary.seen < thresholds.min_requests:
+    if canary.telling < thresholds.min_requests:
         return Verdict(
             Outcome.TOO_FEW,
-            (f"The canary saw {canary.seen} calls in {canary.seconds:.1f} s, of {thresholds.min_requests} needed.",),
+            (_seen_too_few(thresholds, canary),),
         )
     bad, slow = _bad(thresholds, canary, stable), _too_slow(thresholds, canary, stable)
     if bad or slow:
@@ -108,20 +109,30 @@ def _ill(canary: Window) -> tuple[str, ...]:
     return tuple(reasons)
 
 
+def _seen_too_few(thresholds: Thresholds, canary: Window) -> str:
+    needed = f"in {canary.seconds:.1f} s, of {thresholds.min_requests} needed"
+    if not canary.silent:
+        return f"The canary saw {canary.seen} calls {needed}."
+    return (
+        f"The canary saw {canary.telling} calls that tell how it fares {needed}; {canary.silent} batches and streams "
+        "ended with OK, whatever became of the utterances in them."
+    )
+
+
 def _bad(thresholds: Thresholds, canary: Window, stable: Window) -> tuple[str, ...]:
     faults = ", ".join(f"{_FAULTS[code]} {count}" for code, count in canary.codes.items() if code in FAULTS)
     reasons = (
         _too_many(
             thresholds,
             f"failed ({faults})",
-            (canary.count(FAULTS), canary.seen),
-            (stable.count(FAULTS), stable.seen),
+            (canary.count(FAULTS), canary.telling),
+            (stable.count(FAULTS), stable.telling),
         ),
         _too_many(
             thresholds,
             "got no answer before their callers gave up",
-            (canary.unanswered, canary.seen),
-            (stable.unanswered, stable.seen),
+            (canary.unanswered, canary.telling),
+            (stable.unanswered, stable.telling),
         ),
         _too_often_again(thresholds, canary),
     )
@@ -152,20 +163,20 @@ def _share(thresholds: Thresholds, stable: tuple[int, int]) -> float:
 def _perhaps_bad(thresholds: Thresholds, canary: Window, stable: Window) -> tuple[str, ...]:
     """Failures too few to be sure of, among calls too few to pass them over."""
     failed = canary.count(FAULTS) + canary.unanswered
-    if not _is_over(thresholds, (failed, canary.seen), (stable.count(FAULTS) + stable.unanswered, stable.seen)):
+    if not _is_over(thresholds, (failed, canary.telling), (stable.count(FAULTS) + stable.unanswered, stable.telling)):
         return ()
     return (
-        f"{failed} of the canary's {canary.seen} calls failed: of so few calls, nobody can say whether that is much.",
+        f"{failed} of the canary's {canary.telling} calls failed: of so few, nobody can say whether that is much.",
     )
 
 
 def _too_often_again(thresholds: Thresholds, canary: Window) -> str:
     number = canary.retries + canary.overflow
-    share = number / canary.seen
+    share = number / canary.telling
     if number < thresholds.retry_least or share <= thresholds.retry_share:
         return ""
     return (
-        f"{canary.retries} retries and {canary.overflow} overflows hid behind the canary's {canary.seen} calls: "
+        f"{canary.retries} retries and {canary.overflow} overflows hid behind the canary's {canary.telling} calls: "
         f"{share:.1%}, over {thresholds.retry_share:.1%}."
     )
 
@@ -218,7 +229,7 @@ def _incomparable(thresholds: Thresholds, canary: Window, stable: Window) -> tup
 
 
 def _summary(canary: Window, stable: Window) -> str:
-    failed, normal = (window.count(FAULTS) / max(1, window.seen) for window in (canary, stable))
+    failed, normal = (window.count(FAULTS) / max(1, window.telling) for window in (canary, stable))
     return (
         f"The canary answered {canary.calls} calls in {canary.seconds:.1f} s: {failed:.1%} failed (stable "
         f"{normal:.1%}), {canary.retries} retries, p99 {_ms(canary)} (stable {_ms(stable)})."

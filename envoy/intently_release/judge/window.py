@@ -20,6 +20,7 @@ class Window:
         problem: Why there is nothing to judge by, as a clause; empty if there is.
         seconds: How long.
         codes: Calls that ended, by the number of their gRPC status.
+        silent: Of those, batches and streams that ended with OK, which says nothing of the utterances in them.
         unanswered: Single calls and batches whose callers gave up before an answer, as far as is certain: those that
             began, less those that ended and all that are still under way.
         singles: Single calls that ended.
@@ -33,6 +34,7 @@ class Window:
     problem: str = ""
     seconds: float = 0.0
     codes: Mapping[int, int] = field(default_factory=dict)
+    silent: int = 0
     unanswered: int = 0
     singles: int = 0
     retries: int = 0
@@ -56,6 +58,11 @@ class Window:
         return self.calls + self.unanswered
 
     @property
+    def telling(self) -> int:
+        """Those of them that tell how the color fares."""
+        return max(0, self.seen - self.silent)
+
+    @property
     def per_s(self) -> float:
         """Calls that ended a second."""
         return self.calls / self.seconds if self.seconds > 0 else 0.0
@@ -77,11 +84,13 @@ def between(before: Figures | None, after: Figures | None) -> Window:
     begun, ended = after.begun - before.begun, after.ended - before.ended
     retries, overflow = after.retries - before.retries, after.overflow - before.overflow
     singles, ejections = after.singles - before.singles, after.ejections - before.ejections
-    if latency is None or min(begun, ended, retries, overflow, singles, ejections, *codes.values()) < 0:
+    silent = after.silent - before.silent
+    if latency is None or min(begun, ended, retries, overflow, singles, silent, ejections, *codes.values()) < 0:
         return Window(_WENT_BACK)
     return Window(
         seconds=max(0.0, after.at - before.at),
         codes={status: count for status, count in codes.items() if count},
+        silent=silent,
         unanswered=max(0, begun - ended - after.active),
         singles=singles,
         retries=retries,

@@ -57,6 +57,7 @@ async def test_what_each_kind_of_call_adds() -> None:
     assert (during.codes, during.active) == ({0: 61, 3: 3}, 1)
     assert (after.codes, after.active) == ({0: 62, 3: 3}, 0)
     assert (after.singles, after.latency.count) == (63, 63)
+    assert (after.silent, after.telling) == (2, 63)
     assert (after.unanswered, after.retries, after.overflow) == (0, 0, 0)
     assert (after.healthy, after.pending, after.total, after.ejected, after.ejections) == (1, 0, 1, 0, 0)
     assert other == Window(seconds=other.seconds, healthy=1, total=1, latency=Histogram())
@@ -85,6 +86,19 @@ async def test_a_canary_that_fails_is_bad() -> None:
 
     assert found.kind is Outcome.BAD
     assert "calls failed (INTERNAL" in found.reasons[0]
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("internal", Outcome.BAD), ("internal:0.2", Outcome.TOO_FEW)])
+async def test_a_canary_that_fails_batches_alone_is_never_good(fault: str, kind: Outcome) -> None:
+    with judged_colors(split(GREEN, 50), {GREEN: ill(fault)}) as colors:
+        async with calling(colors.envoy) as caller:
+            before = await caller.both()
+            batch = pb.BatchClassifyRequest(requests=[HELLO] * 8)
+            for _ in range(160):
+                await ended(caller.intents.BatchClassify(batch, timeout=20))
+            found = verdict(before, await caller.settled())
+
+    assert found.kind is kind, found.reasons
 
 
 async def test_a_canary_is_bad_whose_failures_nobody_sees() -> None:

@@ -53,6 +53,7 @@ def test_calls_are_counted_by_status_over_all_methods() -> None:
     )
 
     assert found["codes"] == {0: 45, 13: 2, 14: 1}
+    assert found["silent"] == 5
     assert found["singles"] == 42
     assert (found["begun"], found["ended"]) == (51, 47)
 

@@ -46,6 +46,11 @@ def verdict(canary: Window = CANARY, stable: Window = STABLE, **thresholds: obje
         (window({}, healthy=0), Outcome.BAD, "0 of the canary's 1 servers are healthy"),
         (window({0: 25}), Outcome.TOO_FEW, "saw 25 calls in 5.0 s, of 50 needed"),
         (window({}), Outcome.TOO_FEW, "saw 0 calls in 5.0 s, of 50 needed"),
+        (window({0: 300}, silent=300, singles=0, latency=Histogram()), Outcome.TOO_FEW, "saw 0 calls that tell how"),
+        (window({0: 349}, silent=300), Outcome.TOO_FEW, "saw 49 calls that tell how it fares in 5.0 s, of 50 needed"),
+        (window({0: 350}, silent=300), Outcome.GOOD, "answered 350 calls"),
+        (window({0: 940, 13: 3}, silent=890), Outcome.BAD, "3 of the canary's 53 calls failed (INTERNAL 3): 5.7%"),
+        (window({13: 60}, singles=0, latency=Histogram()), Outcome.BAD, "60 of the canary's 60 calls failed"),
         (window({}, unanswered=80, singles=0), Outcome.BAD, "80 of the canary's 80 calls got no answer"),
     ],
     ids=[
@@ -59,6 +64,11 @@ def verdict(canary: Window = CANARY, stable: Window = STABLE, **thresholds: obje
         "never starts",
         "5 calls a second",
         "no traffic",
+        "batches alone",
+        "few calls among batches",
+        "enough calls among batches",
+        "5 % INTERNAL among batches",
+        "batches alone, of which nothing is answered",
         "hangs, and callers are impatient",
     ],
 )

@@ -32,6 +32,7 @@ WINDOWS = st.builds(
     Window,
     seconds=st.floats(0, 60),
     codes=CODES,
+    silent=st.just(0) | COUNT,
     unanswered=COUNT,
     singles=COUNT,
     retries=COUNT,

@@ -15,6 +15,7 @@ BEFORE = Figures(
     uptime_s=100,
     epoch=0,
     codes={0: 500, 3: 20, 13: 1},
+    silent=4,
     begun=530,
     ended=521,
     singles=500,
@@ -33,6 +34,7 @@ AFTER = replace(
     at=1010.0,
     uptime_s=110,
     codes={0: 800, 3: 25, 13: 1, 14: 2},
+    silent=11,
     begun=850,
     ended=828,
     singles=790,
@@ -64,7 +66,7 @@ def test_calls_that_are_neither_answered_nor_under_way_were_given_up() -> None:
     window = between(BEFORE, AFTER)
 
     assert window.unanswered == 320 - 307 - 12
-    assert window.seen == 308
+    assert (window.seen, window.silent, window.telling) == (308, 7, 301)
 
 
 def test_calls_under_way_are_not_given_up() -> None:
@@ -84,7 +86,7 @@ def test_a_color_that_was_not_told_of_is_a_problem(missing: str) -> None:
     assert "does not tell" in window.problem
 
 
-@pytest.mark.parametrize("field", ["begun", "ended", "retries", "overflow", "singles", "ejections"])
+@pytest.mark.parametrize("field", ["begun", "ended", "retries", "overflow", "singles", "silent", "ejections"])
 def test_a_counter_that_went_back_is_a_problem(field: str) -> None:
     window = between(BEFORE, replace(AFTER, **{field: getattr(BEFORE, field) - 1}))
 
