@@ -167,7 +167,10 @@ class Superseded(IntentlyError):
 
 
 class InternalFault(IntentlyError):
-    """A fault of the server. Its text is fixed, since details may hold what others said: they go to the log alone."""
+    """A fault of the server. Its text is fixed, since details may hold what others said.
+
+    The log alone has its type and its frames.
+    """
 
     reason = "INTERNAL"
 

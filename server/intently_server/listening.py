@@ -11,6 +11,7 @@ from intently.v1 import intent_service_pb2, model_service_pb2
 from intently_server.parts import Parts
 from intently_server.security import Security
 from intently_server.servicer.decoding import Decoding
+from intently_server.servicer.fault_log import FaultLog
 from intently_server.servicer.handlers import Handlers
 from intently_server.servicer.intent import IntentServicer
 from intently_server.servicer.models import ModelServicer
@@ -38,8 +39,9 @@ def listen(parts: Parts, security: Security) -> tuple[grpc.aio.Server, str]:
     server = grpc.aio.server(interceptors=interceptors, options=_channel_options(settings))
     # The rest of a larger batch would always be refused.
     max_batch_size = min(settings.max_batch_size, settings.max_in_flight)
-    handlers = Handlers(parts.lifecycle, observer, settings.max_priority, max_batch_size)
-    _add_services(server, parts, handlers, max_batch_size)
+    faults = FaultLog(with_texts=settings.record_utterances)
+    handlers = Handlers(parts.lifecycle, observer, settings.max_priority, max_batch_size, faults)
+    _add_services(server, parts, handlers, max_batch_size, faults)
     port = 0 if _is_served(settings) else _bind(server, settings.address, security.credentials())
     if port == 0:
         raise AddressError(f"cannot listen on {settings.address}: is it taken, or no address of this host?")
@@ -68,7 +70,9 @@ def _is_served(settings: Settings) -> bool:
             return False
 
 
-def _add_services(server: grpc.aio.Server, parts: Parts, handlers: Handlers, max_batch_size: int) -> None:
+def _add_services(
+    server: grpc.aio.Server, parts: Parts, handlers: Handlers, max_batch_size: int, faults: FaultLog
+) -> None:
     settings, limits = parts.settings, parts.limits
     intents = IntentServicer(
         parts.lifecycle,
@@ -79,6 +83,7 @@ def _add_services(server: grpc.aio.Server, parts: Parts, handlers: Handlers, max
             max_age_s=settings.stream_max_age,
             grace_s=settings.drain_timeout,
         ),
+        faults,
     )
     server.add_generic_rpc_handlers((handlers.of(_INTENT_SERVICE, intents),))
     if settings.model_service:

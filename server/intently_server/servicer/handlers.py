@@ -4,7 +4,6 @@ Decoding is ours because gRPC answers bytes that are no protobuf with UNKNOWN an
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -20,11 +19,10 @@ from intently_server.lifecycle import Lifecycle
 from intently_server.observer import CallObserver, Observer
 from intently_server.servicer.batch_length import check_length
 from intently_server.servicer.call import Call, Context, caller_of
+from intently_server.servicer.fault_log import FaultLog
 from intently_server.servicer.status import abort, status_code
 from intently_server.servicer.wire_fault import explain
 from intently_server.types import Priority
-
-logger = logging.getLogger(__name__)
 
 _BATCH = intent_service_pb2.DESCRIPTOR.message_types_by_name["BatchClassifyRequest"]
 
@@ -37,6 +35,7 @@ class Handlers:
         observer: Told of each call, and how it ended.
         max_priority: The highest priority that a caller may claim.
         max_batch_size: Requests in one batch at most.
+        faults: Told of what nobody expected.
         clock: Monotonic seconds.
     """
 
@@ -46,12 +45,14 @@ class Handlers:
         observer: Observer,
         max_priority: Priority,
         max_batch_size: int,
+        faults: FaultLog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lifecycle = lifecycle
         self._observer = observer
         self._max_priority = max_priority
         self._max_batch_size = max_batch_size
+        self._faults = faults
         self._clock = clock
 
     def of(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
@@ -115,7 +116,7 @@ class Handlers:
 
     async def _fail(self, name: str, context: Context, observer: CallObserver, error: Exception) -> None:
         if not isinstance(error, IntentlyError):
-            logger.error("%s failed", name, exc_info=error)
+            self._faults.tell(name, error)
         told = error if isinstance(error, IntentlyError) else InternalFault()
         trailers = observer.trailers()
         observer.ended(status_code(told).name, error)

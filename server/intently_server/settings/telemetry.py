@@ -52,7 +52,11 @@ class TelemetrySettings(BaseModel):
         Field(ge=0, le=1, description="Share of the calls that are traced, of those whose caller has not decided it."),
     ] = 0.01
     record_utterances: Annotated[
-        bool, Field(description="Put what users say into traces, which are marked as having it. Logs never have it.")
+        bool,
+        Field(
+            description="Put what users say into traces, and log faults of the server with their texts, which may "
+            "quote it. Both are marked."
+        ),
     ] = False
     load_reports: Annotated[
         bool,
