@@ -1,10 +1,14 @@
-"""An engine in memory that is ill in one way, as a bad release is: it answers golden requests, and fails others."""
+"""An engine in memory that is ill in one way, as a bad release is: it answers golden requests, and fails others.
+
+Or it is forgetful: it answers golden requests as often as a server warms up with them, and wrongly from then on.
+"""
 
 import asyncio
 import enum
 import os
 import random
 import signal
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +19,7 @@ from intently_server.settings import Settings
 from support.paced_engine import PacedEngine, PacedEngineFactory
 
 _SLOW_S = 0.06  # unless told otherwise
+_WARM_UPS = 2  # times that a server asks for each golden vector before it serves
 
 
 class Illness(enum.StrEnum):
@@ -26,6 +31,7 @@ class Illness(enum.StrEnum):
     CRASH = "crash"  # the process ends
     HANG = "hang"  # the process stops, with its connections open
     NEVER_STARTS = "never-starts"
+    FORGETFUL = "forgetful"  # it takes golden requests for others, once it serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,15 @@ class FaultyEngine:
         self._golden = golden
         self._fault = fault
         self._random = random.Random(0)
+        self._asked: Counter[tuple[int, ...]] = Counter()
 
     async def classify(self, token_ids: Sequence[int]) -> EngineOutput:
         """See `Engine.classify`."""
-        if tuple(token_ids) not in self._golden and self._random.random() < self._fault.share:
+        if self._fault.illness is Illness.FORGETFUL:
+            self._asked[tuple(token_ids)] += 1
+            if self._asked[tuple(token_ids)] > _WARM_UPS:
+                return await self._engine.classify([*token_ids, *token_ids])
+        elif tuple(token_ids) not in self._golden and self._random.random() < self._fault.share:
             await self._strike()
         return await self._engine.classify(token_ids)
 
@@ -91,7 +102,7 @@ class FaultyEngine:
                 os._exit(9)
             case Illness.HANG:
                 os.kill(os.getpid(), signal.SIGSTOP)
-            case Illness.NEVER_STARTS:
+            case Illness.NEVER_STARTS | Illness.FORGETFUL:
                 pass
 
 

@@ -227,6 +227,21 @@ async def test_a_bad_bundle_is_taken_back(fault: str) -> None:
         assert len(load.failures) <= most_failures, load.failures
 
 
+async def test_a_bundle_whose_golden_answers_are_wrong_gets_no_call() -> None:
+    with stack(*QUICK, "--fault", "forgetful", "--faulty-bundle", CANARY) as made:
+        bundle = str(made.bundle(CANARY))
+
+        done, load = await under_load(made, lambda: made.run("deploy", bundle))
+        slots = made.state["slots"]
+
+        assert done.code == 1, f"{done.events} {done.errors}"
+        assert "a confidence differs by" in done.event("aborted")["reasons"][0]
+        assert load.failures == []
+        assert load.last_sent.keys() == {slots["blue"]["revision"]}
+        assert (made.state["weights"], slots["green"]["wanted"]) == (all_to(Color.BLUE), "stopped")
+        assert "shifted" not in [event["event"] for event in done.events]
+
+
 def test_a_bundle_that_never_starts_is_given_up() -> None:
     with stack("--fault", "never-starts", "--faulty-bundle", CANARY, servers={"backoff_first": 0.1}) as made:
         done = made.run("deploy", str(made.bundle(CANARY)))
