@@ -9,6 +9,8 @@ call failed, no item lost or answered twice, enough of both, and
     decision to all new traffic    1 s at most: from the last step's verdict until the last call was sent that the old
                                    color answered, and Envoy had applied the routes
     SERVING to all new traffic     5 s at most, with --fast: from when the server said so
+    rollback                       1 s at most, where the old color is kept: at the end, from when the command is given
+                                   until the color that it leaves has answered its last call
 """
 
 import argparse
@@ -31,6 +33,7 @@ from support.restart_load import RestartLoad
 
 DECISION_S = 1.0
 FAST_S = 5.0
+ROLLBACK_S = 1.0
 CALLS = 50_000
 ITEMS = 20_000
 _SHOWN = 20
@@ -56,9 +59,10 @@ async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
         for _ in range(options.deploys):
             deploys.append(await _deploy(made, load, options))
             sys.stderr.write(f"{json.dumps(deploys[-1])} {dict(load.answered)} {len(load.failures)} failed\n")
+        rollback = await _rollback(made, load) if options.old_color == "keep" else None
     seconds = time.monotonic() - began
     calls = load.answered["call"] + load.answered["bare"]
-    verdict = _verdict(load, deploys, options)
+    verdict = _verdict(load, deploys, rollback, options)
     return {
         "old_color": options.old_color,
         "fast": options.fast,
@@ -72,12 +76,15 @@ async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
         "deploys": deploys,
         "decision_to_all_traffic_s": _most(deploys, "decision_to_all_traffic_s"),
         "serving_to_all_traffic_s": _most(deploys, "serving_to_all_traffic_s"),
+        "rollback": rollback,
         "verdict": verdict,
         "good": all(verdict.values()),
     }
 
 
-def _verdict(load: RestartLoad, deploys: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, bool]:
+def _verdict(
+    load: RestartLoad, deploys: list[dict[str, Any]], rollback: dict[str, Any] | None, options: argparse.Namespace
+) -> dict[str, bool]:
     verdict = {
         "all_promoted": all(deploy["code"] == 0 for deploy in deploys),
         "none_failed_lost_or_doubled": not load.failures,
@@ -87,6 +94,8 @@ def _verdict(load: RestartLoad, deploys: list[dict[str, Any]], options: argparse
     }
     if options.fast:
         verdict["serving_to_all_traffic"] = _within(deploys, "serving_to_all_traffic_s", FAST_S)
+    if rollback is not None:
+        verdict["rollback"] = _within([rollback], "rollback_s", ROLLBACK_S)
     return verdict
 
 
@@ -110,6 +119,20 @@ async def _deploy(made: Stack, load: RestartLoad, options: argparse.Namespace) -
         serving_at = Layout(made.run_dir).ready(old.other, 0).stat().st_mtime
         told |= _times(done.events, last_on_old, serving_at)
     return told
+
+
+async def _rollback(made: Stack, load: RestartLoad) -> dict[str, Any]:
+    """Takes the last release back. Its seconds are missing if that is refused."""
+    before, began = made.state, time.monotonic()
+    left = before["slots"][before["stable"]]["revision"]
+    done = await asyncio.to_thread(made.run, "rollback")
+    seconds = time.monotonic() - began
+    await load.wait_more_than(load.answered.copy())
+    told: dict[str, Any] = {"code": done.code, "command_s": round(seconds, 3)}
+    if done.code:
+        return told | {"error": done.errors[-500:]}
+    told["applied_s"] = done.events[0]["applied_s"]  # of it, from the decision on: the rest is the command's own start
+    return told | {"rollback_s": round(load.last_answered[left] - began, 3)}
 
 
 def _times(events: list[dict[str, Any]], last_on_old: float, serving_at: float) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class RestartLoad:
             nothing.
         failures: Everything else.
         last_sent: When the last call was sent that a revision has answered, in monotonic seconds, by revision.
+        last_answered: When a revision answered its last call, likewise.
     """
 
     def __init__(self, address: str, pause_s: float = 0.01) -> None:
@@ -40,6 +41,7 @@ class RestartLoad:
         self.answered: Counter[str] = Counter()
         self.failures: list[str] = []
         self.last_sent: dict[str, float] = {}
+        self.last_answered: dict[str, float] = {}
 
     @contextlib.asynccontextmanager
     async def running(
@@ -141,3 +143,4 @@ class RestartLoad:
 
     def _answered_by(self, revision: str, sent_at: float) -> None:
         self.last_sent[revision] = max(sent_at, self.last_sent.get(revision, 0.0))
+        self.last_answered[revision] = time.monotonic()
