@@ -23,6 +23,6 @@ def replaced(bundle: Path | None, revision: str) -> str:
     if found in {"", revision}:
         return ""
     return (
-        f"{bundle} holds revision {found[:12]} now, and {revision[:12]} was released: put that back, or release what "
-        f"is there by `intently-release deploy {bundle}`"
+        f"{bundle} holds revision {found[:12]} now, and {revision[:12]} was released: put that back, and what is there "
+        "now into a folder of its own, to release it from there by `intently-release deploy`"
     )
