@@ -4,6 +4,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 TRACE_ID, CALLER_SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CALLER = (("traceparent", f"00-{TRACE_ID}-{CALLER_SPAN}-01"),)
+UNSAMPLED_CALLER = (("traceparent", f"00-{TRACE_ID}-{CALLER_SPAN}-00"),)
 
 
 def root_of(spans: list[Span]) -> Span:

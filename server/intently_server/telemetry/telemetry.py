@@ -25,6 +25,7 @@ from intently_server.telemetry.instruments import Instruments
 from intently_server.telemetry.ledger import Ledger
 from intently_server.telemetry.load_report import LoadReports
 from intently_server.telemetry.observer import TelemetryObserver
+from intently_server.telemetry.trace_context import LogContext
 from intently_server.telemetry.tracing import Tracing
 from intently_server.telemetry.vitals import Vitals
 from intently_server.telemetry.window import Window
@@ -74,10 +75,13 @@ class Telemetry:
         if sends or settings.admin_address or settings.load_reports:
             loads = LoadReports(self.figures, self.ledger, vitals) if settings.load_reports else None
             self.observer = TelemetryObserver(self.figures, self.ledger, tracing, loads)
+        self._keeps = isinstance(self.observer, TelemetryObserver)
+        if settings.log_format == "json":
+            self.observer = LogContext(self.observer)
 
     def start(self) -> None:
         """Begins to settle what calls told, and to remember the last minute."""
-        if isinstance(self.observer, TelemetryObserver):
+        if self._keeps:
             self._keeping = asyncio.create_task(self._keep())
 
     def watch(self, engine: Engine) -> None:

@@ -5,16 +5,13 @@ import time
 from collections.abc import Callable
 
 from opentelemetry.context import Context, attach
-from opentelemetry.trace import SpanKind, Tracer, get_current_span, set_span_in_context
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import SpanKind, Tracer, set_span_in_context
 
 from intently_server.model import Model
 from intently_server.observer import Metadata
 from intently_server.telemetry.figures import OPERATION, PROVIDER
 from intently_server.telemetry.spans import CallTrace, Shared
-
-_TRACE_PARENT = "traceparent"
-_TRACE_HEADERS = (_TRACE_PARENT, "tracestate")
+from intently_server.telemetry.trace_context import CallerTraces
 
 
 class Tracing:
@@ -45,7 +42,7 @@ class Tracing:
         self._sample_ratio = sample_ratio
         self._clock = clock
         self._now_ns = now_ns
-        self._propagator = TraceContextTextMapPropagator()
+        self._callers = CallerTraces()
         self._server = _own(address)
         self._shared = Shared(
             tracer=tracer,
@@ -63,7 +60,7 @@ class Tracing:
 
         The span is the current one of the task from now on, so that the log can name it.
         """
-        context = self._caller_context(metadata)
+        context = self._callers.context(metadata)
         if context is None:
             # Decided here, before a span is made: most calls are not sampled, and that is to cost nothing.
             if random.random() >= self._sample_ratio:
@@ -77,17 +74,6 @@ class Tracing:
             return None
         span.set_attributes({**self._server, **_peer(connection)})
         return CallTrace(self._shared, method, span, offset_ns)
-
-    def _caller_context(self, metadata: Metadata) -> Context | None:
-        """What the caller tells of its trace; None if it tells nothing that can be read."""
-        for key, _ in metadata:
-            if key == _TRACE_PARENT:
-                break
-        else:
-            return None
-        headers = {key: value for key, value in metadata if key in _TRACE_HEADERS}
-        context = self._propagator.extract(headers, Context())
-        return context if get_current_span(context).get_span_context().is_valid else None
 
 
 def _own(address: str) -> dict[str, str | int]:

@@ -10,13 +10,12 @@ from intently.v1 import intent_service_pb2 as pb
 from intently_server.bundle import Bundle
 from support.in_memory import InMemory, StartInMemory
 from support.otlp_collector import Collector, attributes
-from support.spans import CALLER, CALLER_SPAN, TRACE_ID, below, root_of
+from support.spans import CALLER, CALLER_SPAN, TRACE_ID, UNSAMPLED_CALLER, below, root_of
 from support.stream_caller import StreamCaller
 
 SERVICE = "intently.v1.IntentService"
 STAGES = ["receive", "tokenize", "queue", "inference", "calibrate"]
 SAID = "xylophone quagmire 7391"  # what a user says; nothing else has it
-UNSAMPLED_CALLER = (("traceparent", f"00-{TRACE_ID}-{CALLER_SPAN}-00"),)
 
 
 async def test_a_call_goes_on_with_its_callers_trace(
