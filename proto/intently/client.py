@@ -179,7 +179,7 @@ class IntentClient:
         batch = pb.BatchClassifyRequest(
             requests=[pb.ClassifyRequest(text=each) if isinstance(each, str) else each for each in requests]
         )
-        metadata = self._metadata(priority)
+        metadata = self._metadata(priority, _common_revision(batch.requests))
         response = await self._caller.call(
             lambda left_s: self._intents.BatchClassify(batch, timeout=left_s, metadata=metadata),
             self._timeout(timeout_s),
@@ -282,6 +282,12 @@ class IntentClient:
             if not page.next_page_token:
                 return intents
             more.page_token = page.next_page_token
+
+
+def _common_revision(requests: Sequence[pb.ClassifyRequest]) -> str | None:
+    """The revision that all of them ask for; None where they do not agree on one."""
+    revisions = {request.model.revision for request in requests}
+    return (revisions.pop() or None) if len(revisions) == 1 else None
 
 
 def selector(revision: str | None, label: str | None) -> pb.ModelSelector | None:
