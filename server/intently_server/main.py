@@ -71,7 +71,7 @@ async def start_vllm(settings: Settings, bundle: Bundle) -> Engine:
             executor=settings.executor,
             enforce_eager=settings.enforce_eager,
             name=bundle.model.name,
-            metrics=settings.metrics and settings.admin_address != "",
+            metrics=settings.keeps_engine_metrics,
         )
     )
     gc.collect()

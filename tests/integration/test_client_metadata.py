@@ -31,7 +31,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Recorder(grpc.GenericRpcHandler):  # type: ignore[misc]
+class Recorder(grpc.GenericRpcHandler):
     """Answers every unary method, and keeps what came with the call."""
 
     seen: list[Seen] = field(default_factory=list)

@@ -88,6 +88,35 @@ async def test_readiness_follows_the_phases(bundle_path: Path, good_request: pb.
         await get(address, "/healthz")
 
 
+async def test_metrics_name_each_phase_of_the_way_down(bundle_path: Path, good_request: pb.ClassifyRequest) -> None:
+    factory, address = MemoryEngineFactory(), free_address()
+    async with serving(bundle_path, factory, admin_address=address, drain_delay=0.3, drain_timeout=20) as served:
+        factory.engine.hold()
+        factory.engine.may_end.clear()
+        call = served.intents.Classify(good_request)
+        await factory.engine.wait_running(1)
+        seen = [await told_phase(address)]
+        served.stop.set()
+        while seen[-1] != "stopping":
+            phase = await told_phase(address)
+            if phase != seen[-1]:
+                seen.append(phase)
+            if phase == "draining":
+                factory.engine.release()
+            await asyncio.sleep(0.01)
+        factory.engine.may_end.set()
+
+        assert seen == ["serving", "leaving", "draining", "stopping"]
+        assert (await call).outcome
+
+
+async def told_phase(address: str) -> str:
+    """The one phase that /metrics says the server is in."""
+    page = await metrics(address)
+    [phase] = [each.value for each in Phase if page.sum("intently_server_phase", intently_phase=each.value)]
+    return phase
+
+
 async def phase_at(address: str, status: int) -> str:
     """The phase that /readyz names once it answers with this status; a test's own timeout bounds the wait."""
     while True:

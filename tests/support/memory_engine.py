@@ -34,6 +34,8 @@ class MemoryEngine:
         self.fault: Exception | None = None
         self.prompts: list[tuple[int, ...]] = []  # every prompt that came, in order
         self.cancelled = 0
+        self.may_end = asyncio.Event()
+        self.may_end.set()
         self.shut_down = False
 
     async def classify(self, token_ids: Sequence[int]) -> EngineOutput:
@@ -64,6 +66,7 @@ class MemoryEngine:
 
     async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002
         """See `Engine.shutdown`."""
+        await self.may_end.wait()
         self.shut_down = True
 
     def hold(self) -> None:

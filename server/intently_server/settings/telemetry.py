@@ -62,3 +62,8 @@ class TelemetrySettings(BaseModel):
         bool,
         Field(description="Send an ORCA load report in the trailers of every answer, for balancers that weigh by it."),
     ] = False
+
+    @property
+    def keeps_engine_metrics(self) -> bool:
+        """Whether vLLM's metrics are kept: where the admin port shows them."""
+        return self.metrics and self.admin_address != ""

@@ -224,6 +224,21 @@ async def test_what_would_wait_too_long_is_refused_once_the_rate_is_known() -> N
     assert all(0.01 <= error.retry_after_s <= 5.0 for error in refused if isinstance(error, Overloaded))
 
 
+@pytest.mark.parametrize(("per_s", "in_flight"), [(10, 40), (50, 40), (50, 200), (200, 200)])
+async def test_who_finds_no_room_hears_when_the_measured_rate_has_worked_off_a_tenth(
+    per_s: float, in_flight: int
+) -> None:
+    desk = Desk(Bounds(in_flight, max_running=1, max_wait_s=1000.0))
+    await desk.learn_rate(per_s=per_s)
+    held = await desk.start(in_flight)
+
+    [error] = failures(await desk.start(1))
+
+    assert failures(held) == []
+    assert isinstance(error, Overloaded)
+    assert error.retry_after_s == pytest.approx(in_flight / (10 * per_s), rel=0.1)
+
+
 async def test_a_batch_may_wait_longer() -> None:
     desk = Desk(Bounds(1000, max_running=1, max_wait_s=2.0))
     await desk.learn_rate(per_s=50)
