@@ -31,12 +31,16 @@ BUNDLES = sorted(path.parent for path in (ROOT / "build_model" / "bundles").glob
         ("streams open in all", "max_streams"),
         ("connections", "max_connections"),
         ("calls that no handler has begun", "max_unseen_calls"),
+        ("requests inside the engine", "max_running"),
+        ("seconds to an answer", "max_wait"),
+        ("tokens that wait", "max_queued_tokens"),
+        ("silence of a connection", "keepalive_interval"),
     ],
 )
 def test_limits_are_the_defaults(row: str, setting: str) -> None:
-    cell = re.search(rf"^\| {row} \| ([\d,]+)", README, re.MULTILINE)
+    cell = re.search(rf"^\| {row} \| ([\d,.]+)", README, re.MULTILINE)
     assert cell is not None, f"the README has no row {row!r}"
-    assert int(cell.group(1).replace(",", "")) == Settings.model_fields[setting].default
+    assert float(cell.group(1).replace(",", "")) == Settings.model_fields[setting].default
 
 
 def test_the_message_limit_is_the_default() -> None:
@@ -45,13 +49,42 @@ def test_the_message_limit_is_the_default() -> None:
     assert int(cell.group(1)) * 1024 * 1024 == Settings.model_fields["max_message_bytes"].default
 
 
+@pytest.mark.parametrize(
+    ("row", "shown", "setting", "unit"),
+    [
+        ("age of a stream", r"(\d+) minutes, less up to a tenth", "stream_max_age", 60),
+        ("keepalive pings of an idle connection", r"one in ([\d.]+) s", "min_ping_interval", 1),
+        ("silence of a connection", r"30 s \| a ping; without an answer in (\d+) s", "keepalive_interval", 2),
+        ("seconds to an answer", r"([\d.]+) \(`--max-wait`\)", "max_wait", 1),
+    ],
+)
+def test_times_are_the_defaults(row: str, shown: str, setting: str, unit: float) -> None:
+    cell = re.search(rf"^\| {row} \| {shown}", README, re.MULTILINE)
+    assert cell is not None, f"the README has no row {row!r}"
+    assert float(cell.group(1)) * unit == Settings.model_fields[setting].default
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_limits_of_the_bundles_are_theirs(bundle: Path) -> None:
+    limits = json_format.Parse((bundle / "bundle.json").read_text(encoding="utf-8"), bundle_pb2.BundleManifest()).limits
+    tokens = re.search(r"^\| tokens of a prompt \| the bundle's: ([\d,]+) for those here", README, re.MULTILINE)
+    turns = re.search(r"^\| turns of context .* less: (\d+) for those here", README, re.MULTILINE)
+    assert tokens is not None
+    assert turns is not None
+    assert int(tokens.group(1).replace(",", "")) == limits.max_input_tokens
+    assert int(turns.group(1)) == limits.max_context_turns
+
+
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 def test_every_bundle_stands_there_with_the_figures_of_its_manifest(bundle: Path) -> None:
     text = (bundle / "bundle.json").read_text(encoding="utf-8")
     manifest = json_format.Parse(text, bundle_pb2.BundleManifest())
-    evaluation = next(e for e in manifest.evaluations if e.split == "test")
+    splits = {each.split: each for each in manifest.evaluations}
+    split = "test" if "test" in splits else "validation"
+    evaluation = splits[split]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in README.splitlines() if line.startswith("| `")]
     first, *points = [row for row in rows if row[0].startswith(f"`{manifest.name}`")]
+    assert ("(validation)" in first[1]) == (split == "validation")
     assert first[2:] == [
         f"{evaluation.in_scope_rows:,}",
         f"{evaluation.accuracy:.1%}",
