@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intently_build.calibration import Floats, fit_temperature, probabilities
+from intently_build.calibration import Floats, match_confidence, probabilities
 from intently_build.evaluation.reliability import expected_calibration_error
 from intently_build.fitting import ValidationLogits
 
@@ -35,7 +35,7 @@ def calibration_errors(logits: ValidationLogits, before: float, after: float) ->
     by_halves = np.ones(rows)
     for half, other in (halves, halves[::-1]):
         if rows > 1:
-            by_halves[half] = fit_temperature(logits.in_scope[other], logits.labels[other])
+            by_halves[half] = match_confidence(logits.in_scope[other], logits.labels[other], logits.intents)
     return CalibrationErrors(
         _error(logits, np.full(rows, before)),
         _error(logits, np.full(rows, after)),

@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of all commands; each leaves what runs it in `command`."""
     parser = argparse.ArgumentParser(
         prog="intently-build",
-        description="Makes bundles: trains a small model, packages it, and measures it through the server.",
+        description="Makes bundles: trains, distils, quantizes, packages and measures models that tell intents.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:

@@ -9,8 +9,8 @@ from intently_build.calibration import (
     Floats,
     Integers,
     balanced_threshold,
-    fit_temperature,
     keep_threshold,
+    match_confidence,
     out_of_scope_confidence,
     probabilities,
 )
@@ -43,7 +43,7 @@ class ValidationLogits:
 
 def fit_calibration(settings: Calibration, logits: ValidationLogits, rows: str = VALIDATION) -> bundle_pb2.Calibration:
     """Returns the calibration that a manifest states; `rows` is what it calls the rows."""
-    temperature = fit_temperature(logits.in_scope, logits.labels)
+    temperature = match_confidence(logits.in_scope, logits.labels, logits.intents)
     thresholds = {name: _threshold(name, logits, temperature) for name in settings.operating_points}
     default = settings.default_operating_point
     return bundle_pb2.Calibration(
@@ -52,7 +52,7 @@ def fit_calibration(settings: Calibration, logits: ValidationLogits, rows: str =
         out_of_scope_threshold=thresholds[default],
         ambiguity_margin=settings.ambiguity_margin,
         fitted_on=(
-            f"Temperature: least negative log-likelihood on {len(logits.in_scope)} in-scope {rows}. "
+            f"Temperature: the mean confidence is the accuracy on {len(logits.in_scope)} in-scope {rows}. "
             f"Threshold: operating point {default}, which {RULES[default].format(rows=rows)} "
             f"({len(logits.in_scope)} in scope, {len(logits.out_of_scope)} out of scope). "
             "Ambiguity margin: set by the recipe, not fitted."

@@ -13,11 +13,16 @@ def check_test_rows(folder: Path, data: Data, labels: Labels, train: SplitRows, 
     Texts are compared without case and white space. Raises BuildError if more of them stand in the training rows or
     in the validation rows than `data.repeated_test_rows` allows, or if the test rows cannot be read.
     """
-    if data.test is None:
+    test = test_texts(folder, data, labels)
+    if not test:
         return
-    test = _texts(read_split(folder, data, labels, "test"))
     for name, split in (("training", train), ("validation", validation)):
         _compare(test, set(_texts(split)), name, data)
+
+
+def test_texts(folder: Path, data: Data, labels: Labels) -> list[str]:
+    """Returns the test rows, folded; none if the recipe names none. Raises BuildError if they cannot be read."""
+    return [] if data.test is None else _texts(read_split(folder, data, labels, "test"))
 
 
 def _compare(test: list[str], seen: set[str], name: str, data: Data) -> None:

@@ -51,9 +51,10 @@ def notice_files(recipe: Recipe, path: Path) -> dict[str, Path]:
     found = {name: path.parent / recipe.data.folder / name for name in recipe.data.notices}
     for earlier in recipe.earlier_data:
         found |= {f"{earlier.name}.{name}": path.parent / earlier.folder / name for name in earlier.notices}
-    for file in found.values():
+    rows = [path.parent / earlier.folder / name for earlier in recipe.earlier_data for name in earlier.train]
+    for file in (*found.values(), *rows):
         if not file.is_file():
-            raise BuildError(f"{file}: no such file; the notices of the recipe's data name it")
+            raise BuildError(f"{file}: no such file; data or earlier_data of the recipe names it")
     return found
 
 

@@ -156,7 +156,7 @@ class Build:
         base = read_checkpoint(start) if start else None
         if isinstance(self.recipe, AdaptRecipe) and base:
             check_lora(self.recipe.adapt.lora, base)
-        if isinstance(self.recipe, DistillRecipe):
+        if isinstance(self.recipe, DistillRecipe) and not self._taught(self.recipe):
             for bundle in self._teachers(self.recipe).values():
                 check_labels(bundle, read_manifest(bundle), self.data.labels.names)
         if isinstance(self.recipe, AdapterRecipe):
@@ -211,6 +211,18 @@ class Build:
     def _teachers(self, recipe: DistillRecipe) -> dict[str, Path]:
         return {name: find_teacher(self.path, name, self._runs) for name in recipe.distill.teachers}
 
+    def _taught(self, recipe: DistillRecipe) -> bool:
+        """Whether the student is complete, and a teacher that it learnt from is gone."""
+        gone = any(not self._has_teacher(name) for name in recipe.distill.teachers)
+        return gone and self.run.model.exists()
+
+    def _has_teacher(self, name: str) -> bool:
+        try:
+            find_teacher(self.path, name, self._runs)
+        except BuildError:
+            return False
+        return True
+
     def _revisions(self, recipe: DistillRecipe) -> dict[str, str]:
         """Returns the revision of each teacher; of one that is gone, the revision in which it was asked."""
         record = read_record(self.run.teaching / RECORD)
@@ -231,6 +243,8 @@ class Build:
         return [*steps, self._merging(base, self.run.adapter)]
 
     def _distilling(self, recipe: DistillRecipe, device: Device) -> list[Callable[[], Step]]:
+        if self._taught(recipe):
+            return []  # the student is taken as it is
         start = self._start
         student, steps = self._extending(start, ()) if start else (None, [])
         teachers = self._teachers(recipe)

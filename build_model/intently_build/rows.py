@@ -107,7 +107,7 @@ def file_sha256(path: Path) -> str:
 def read_rows(path: Path, names: Mapping[str, int]) -> list[Row]:
     """Returns the rows of one file, whose intents are among `names`. Raises BuildError naming file and line."""
     rows = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(json_lines(_text(path)), start=1):
         where = f"{path}: line {number}"
         try:
             record = json.loads(line)
@@ -120,6 +120,11 @@ def read_rows(path: Path, names: Mapping[str, int]) -> list[Row]:
     if not rows:
         raise BuildError(f"{path}: no rows")
     return rows
+
+
+def json_lines(text: str) -> list[str]:
+    """Returns the lines of JSON Lines: a line feed alone ends one, since JSON may hold the other marks of Unicode."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _entry(record: object, fields: tuple[str, ...], where: str) -> list[str]:

@@ -119,6 +119,14 @@ class RunFolder:
             return True
         return False
 
+    def claim_checkpoints(self, key: str) -> None:
+        """Throws checkpoints away unless they were trained on what `key` stands for; from now on they are."""
+        mark = self.checkpoints / "of"
+        if self.checkpoints.exists() and not (mark.is_file() and mark.read_text() == key):
+            shutil.rmtree(self.checkpoints)
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        mark.write_text(key)
+
     def last_checkpoint(self) -> Path | None:
         """Returns the newest checkpoint that was written to its end, after removing any that was not."""
         complete: list[tuple[int, Path]] = []

@@ -1,10 +1,12 @@
 """Trains a model, new or with an adapter, by transformers' own Trainer; goes on from its last checkpoint."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -14,7 +16,7 @@ import transformers
 from intently_build.errors import BuildError
 from intently_build.progress import TrainingProgress
 from intently_build.recipe import Schedule
-from intently_build.run_folder import RunFolder
+from intently_build.run_folder import RunFolder, write_json
 from intently_build.steps.journal import Journal
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -99,9 +101,26 @@ def fit(task: Task, settings: Schedule, run: RunFolder, device: Device, journal:
     trainer.remove_callback(transformers.PrinterCallback)
     start = run.last_checkpoint()
     if start:
+        _name_best(start, run)
         journal.say(f"going on from {start}")
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer
+
+
+def _name_best(start: Path, run: RunFolder) -> None:
+    """Has the checkpoint name the best one where it lies now: it names where that lay when it was written.
+
+    Raises BuildError if the best one is gone.
+    """
+    path = start / "trainer_state.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    if not state.get("best_model_checkpoint"):
+        return
+    best = run.checkpoints / f"checkpoint-{state['best_global_step']}"
+    if not best.is_dir():
+        raise BuildError(f"{best}: the best checkpoint of the training is gone; train with --restart")
+    if state["best_model_checkpoint"] != str(best):
+        write_json(path, state | {"best_model_checkpoint": str(best)})
 
 
 def summary(trainer: LabelTrainer, parameters: int, tools: tuple[str, ...]) -> dict[str, Any]:

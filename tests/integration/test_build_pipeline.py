@@ -20,11 +20,15 @@ from intently_build.bundles.verify import verify
 from intently_build.calibration import probabilities
 from intently_build.cli import main
 from intently_build.prompt import PromptEncoder, Speaker, Turn
+from intently_build.recipe import parse_recipe
 from intently_build.reference import load_classifier, prompt_logits
 from intently_build.rows import file_sha256
 
 BUILD = Path(__file__).parents[2] / "build_model"
-BUNDLES = [BUILD / "bundles" / "mini-clinc150", BUILD / "bundles" / "mini-massive-zh"]
+BUNDLES = [BUILD / "bundles" / name for name in ("mini-clinc150", "mini-massive-zh", "mini-banking77")]
+# TF-IDF and a linear support vector machine on the same test rows; of BANKING77, whose test rows are kept elsewhere,
+# what is asked of the merged model on the validation rows.
+LEAST_ACCURACY = {"mini-clinc150": 0.923, "mini-massive-zh": 0.823, "mini-banking77": 0.88}
 INTENTS = ("timer", "weather", "translate", "balance")
 EPOCHS = 20
 LARGEST = 8_500_000  # bytes
@@ -51,13 +55,13 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "labels.json").write_text(json.dumps(chosen))
     for name in ("LICENSE", "SOURCE.md"):
         shutil.copyfile(source / name, folder / name)
-    content = yaml.safe_load((BUILD / "recipes" / "mini-clinc150.yaml").read_text())
+    content = yaml.safe_load((BUILD / "recipes" / "clinc150-scratch.yaml").read_text())
     content["name"] = "toy"
     content["data"]["folder"] = "."
     content["tokenizer"]["vocab_size"] = 320
     content["model"] = {"hidden_size": 64, "intermediate_size": 128, "layers": 2, "heads": 2, "kv_heads": 1}
     content["data"]["out_of_scope"]["repeat"] = 1
-    content["training"] |= {"epochs": EPOCHS, "batch_size": 16, "learning_rate": 0.005}
+    content["training"] |= {"seed": 1, "epochs": EPOCHS, "batch_size": 16, "learning_rate": 0.005}
     content["training"] |= {"dropout": 0.0, "consistency": 0.0, "noise": {"context": 0.1}}
     content["prompt"]["prefix"] = "<|im_start|>timer, weather, translate or balance?" * 9
     path = folder / "toy.yaml"
@@ -201,12 +205,15 @@ def test_a_committed_bundle_is_its_recipes_and_meets_the_targets(folder: Path) -
     manifest = read_manifest(folder)
     assert manifest.origin.recipe == (BUILD / "recipes" / f"{folder.name}.yaml").read_text(encoding="utf-8")
     assert manifest.origin.parameters <= 4_000_000
-    data = BUILD / yaml.safe_load(manifest.origin.recipe)["data"]["folder"].removeprefix("../")
+    recipe = parse_recipe(manifest.origin.recipe, folder.name)
+    folders = {each.name: BUILD / each.folder.removeprefix("../") for each in (recipe.data, *recipe.earlier_data)}
     for source in manifest.origin.data:
-        assert source.sha256 == file_sha256(data / source.name.rpartition("/")[2])
-    (test,) = [found for found in manifest.evaluations if found.split == "test" and "server" in found.engine]
-    assert test.accuracy >= {"mini-clinc150": 0.90, "mini-massive-zh": 0.78}[folder.name]
-    assert test.ece <= max(0.03, test.ece_perfect_p95)
+        name, _, file = source.name.partition("/")
+        assert source.sha256 == file_sha256(folders[name] / file)
+    split = "test" if recipe.data.test else "validation"
+    (found,) = [found for found in manifest.evaluations if found.split == split and "server" in found.engine]
+    assert found.accuracy >= LEAST_ACCURACY[folder.name]
+    assert found.ece <= max(0.03, found.ece_perfect_p95)
 
 
 @pytest.mark.engine

@@ -398,7 +398,7 @@ def test_a_file_in_the_way_is_named(builder: Builder, elsewhere: Path, tmp_path:
         ("adapter", {"folder": "../nowhere"}, "adapter_config.json: cannot read it"),
         ("adapter", {"head": "code-tokens", "code_tokens": ["a", "b"]}, "code_tokens: 2 tokens for 3 labels"),
         ("adapter", {"head": "code-tokens"}, "was trained with a head of its own; say head: trained"),
-        ("data", {"notices": ["LICENCE"]}, "LICENCE: no such file; data.notices names it"),
+        ("data", {"notices": ["LICENCE"]}, "LICENCE: no such file; data or earlier_data of the recipe names it"),
         ("data", {"test": "train.jsonl"}, "72 of 72 test rows (100.0%) are training rows too"),
         ("data", {"labels": "gone.json"}, "gone.json: cannot read it"),
     ],
@@ -455,7 +455,7 @@ def test_a_recipe_can_be_the_base_of_another(builder: Builder, recipe: Path, run
     shutil.copytree(recipe.parent, tmp_path / "first")
     base = LORA | {"base": "../first/tiny.yaml"}
     second = make_recipe(tmp_path / "second", name="second", adapt=base, training=TRAINING | {"epochs": 1})
-    missing = builder.run(arguments(second, tmp_path / "other" / "second"))
+    missing = builder.run(["adapt", str(second), "--output", str(tmp_path / "other" / "second"), "--device", "cpu"])
     assert "is not built; run `intently-build run" in missing.error
     ended = builder.run(arguments(second, tmp_path / "second-run"))
     assert ended.code == 0, ended.error

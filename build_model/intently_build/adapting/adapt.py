@@ -8,7 +8,7 @@ import transformers
 from tokenizers import Tokenizer
 
 from intently_build.adapting.adapter import CONFIG, WEIGHTS
-from intently_build.adapting.checkpoint import TOKENIZER, Checkpoint, read_checkpoint
+from intently_build.adapting.checkpoint import TOKENIZER, Checkpoint, read_checkpoint, weight_files
 from intently_build.adapting.lora import AdaptedCodes, AdaptedScore, add_lora
 from intently_build.adapting.matching import BASE, base_identity
 from intently_build.beginning import check_prefix
@@ -47,7 +47,8 @@ def adapt_step(
         return _adapt(recipe, data, checkpoint, run, device, partial, digests, journal)
 
     settings = {"training_fingerprint": recipe.training_fingerprint()}
-    inputs = {"base": base, **data_files(recipe_path, recipe)}
+    files = [*weight_files(base), base / TOKENIZER]  # its config names versions, which change nothing
+    inputs = {**{f"base {file.name}": file for file in files}, **data_files(recipe_path, recipe)}
     return Step("adapt", run.adapter, inputs, settings, make, TOOLS, shows_progress=True)
 
 

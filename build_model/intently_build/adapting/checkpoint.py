@@ -124,4 +124,3 @@ def find_base(recipe: Path, base: str, runs: Path) -> Path:
 def _model_of(run: Path) -> Path | None:
     """Returns the causal model that a run ended with, if it did."""
     return next((run / name for name in ("merged", "model") if (run / name / "config.json").exists()), None)
-

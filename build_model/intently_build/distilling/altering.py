@@ -18,14 +18,13 @@ def altered_copies(texts: Sequence[str], settings: Alter, seed: int) -> list[str
 def _alter(
     units: list[str], others: Sequence[list[str]], pool: Sequence[str], settings: Alter, draw: random.Random
 ) -> list[str]:
-    if draw.random() < settings.splice:
-        units = _spliced(units, draw.choice(others), draw)
-    kept = [unit for unit in units if draw.random() >= settings.drop] or [draw.choice(units)]
+    spliced = _spliced(units, draw.choice(others), draw) if draw.random() < settings.splice else units
+    kept = [unit for unit in spliced if draw.random() >= settings.drop] or [draw.choice(spliced)]
     changed = [draw.choice(pool) if draw.random() < settings.replace else unit for unit in kept]
     for place in range(len(changed) - 1):
         if draw.random() < settings.swap:
             changed[place], changed[place + 1] = changed[place + 1], changed[place]
-    return changed
+    return changed if any(unit.strip() for unit in changed) else units
 
 
 def _spliced(units: list[str], other: list[str], draw: random.Random) -> list[str]:

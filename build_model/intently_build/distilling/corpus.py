@@ -1,13 +1,15 @@
 """The utterances that teachers are asked about: training rows, others without labels, and altered copies of both."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from intently_build.distilling.altering import altered_copies
 from intently_build.errors import BuildError
+from intently_build.overlap import fold, test_texts
 from intently_build.recipe import DistillRecipe
+from intently_build.rows import json_lines
 from intently_build.training_data import TrainingData, data_folder, rows_to_train
 
 TEXTS = "texts.jsonl"
@@ -25,7 +27,8 @@ def corpus(path: Path, recipe: DistillRecipe, data: TrainingData) -> list[Uttera
     """Returns all utterances that the recipe at `path` distils on, rows first. Raises BuildError naming the line."""
     known = [Utterance(row.text, row.label) for row in rows_to_train(recipe, data)]
     seen = {utterance.text for utterance in known}
-    unlabelled = [text for file in unlabelled_files(path, recipe).values() for text in _texts(file)]
+    test = test_texts(data_folder(path, recipe), recipe.data, data.labels)
+    unlabelled = [text for file in unlabelled_files(path, recipe).values() for text in _unseen(file, set(test))]
     others = [Utterance(text, None) for text in dict.fromkeys(unlabelled) if text not in seen]
     texts = list(dict.fromkeys(utterance.text for utterance in (*known, *others)))
     copies = altered_copies(texts, recipe.distill.alter, recipe.training.seed)
@@ -48,14 +51,23 @@ def write_corpus(utterances: Iterable[Utterance], folder: Path) -> None:
 
 def read_corpus(folder: Path) -> list[Utterance]:
     """Returns what `write_corpus` wrote."""
-    lines = (folder / TEXTS).read_text(encoding="utf-8").split("\n")[:-1]
+    lines = json_lines((folder / TEXTS).read_text(encoding="utf-8"))
     return [Utterance(record["text"], record["label"]) for record in map(json.loads, lines)]
+
+
+def _unseen(path: Path, test: Container[str]) -> list[str]:
+    """Returns the texts of a file. Raises BuildError if test rows are among them."""
+    texts = _texts(path)
+    repeated = sum(fold(text) in test for text in texts)
+    if repeated:
+        raise BuildError(f"{path}: {repeated} of {len(texts)} unlabelled utterances are test rows; take them out")
+    return texts
 
 
 def _texts(path: Path) -> list[str]:
     """Returns the `text` of each line of a JSON Lines file."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = json_lines(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise BuildError(f"{path}: cannot read it: {error}; distill.unlabelled names it") from error
     texts = []

@@ -1,5 +1,7 @@
 """`intently-build distill`: the step in which a student learns from what its teachers said."""
 
+import json
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from intently_build.recipe import DistillRecipe
 from intently_build.rows import Row
 from intently_build.run_folder import RunFolder
 from intently_build.steps.journal import Journal
-from intently_build.steps.step import Proof, Step
+from intently_build.steps.step import RECORD, Proof, Step, read_record
 from intently_build.train import store_trained
 from intently_build.trainer import Device, Task, fit, on_gpu, quiet
 from intently_build.training_data import TrainingData, data_files
@@ -42,6 +44,7 @@ def distill_step(
         quiet()
         transformers.set_seed(recipe.training.seed)
         utterances = read_corpus(run.teaching)
+        run.claim_checkpoints(_digest(run.teaching))
         start = _begin(recipe, data, student, run)
         prefix = len(start.encoder.prefix_ids)
         journal.say(f"{recipe.name}: {count_parameters(start.model):,} parameters, prefix of {prefix} tokens")
@@ -52,6 +55,12 @@ def distill_step(
     settings = {"training_fingerprint": recipe.training_fingerprint()}
     inputs = {"teaching": run.teaching, **data_files(path, recipe)} | ({"student": student} if student else {})
     return Step("distill", run.model, inputs, settings, make, TOOLS, shows_progress=True)
+
+
+def _digest(teaching: Path) -> str:
+    """Returns a digest of all that the student learns from: checkpoints of another one are of no use."""
+    record = read_record(teaching / RECORD)
+    return sha256(json.dumps(record.outputs if record else {}, sort_keys=True).encode()).hexdigest()
 
 
 def _begin(recipe: DistillRecipe, data: TrainingData, student: Path | None, run: RunFolder) -> Beginning:

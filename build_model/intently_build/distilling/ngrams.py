@@ -25,7 +25,7 @@ class NgramTeacher:
 
     def __init__(self, rows: Sequence[Row], validation: Sequence[Row], labels: int, unit: str) -> None:
         self._labels = labels
-        self._model = make_pipeline(_features(unit), LinearSVC(C=_REGULARISATION))
+        self._model = make_pipeline(_features(unit), LinearSVC(C=_REGULARISATION, random_state=0))
         self._model.fit([row.text for row in rows], [row.label for row in rows])
         self._temperature = fit_temperature(
             self._margins([row.text for row in validation]), np.array([row.label for row in validation])

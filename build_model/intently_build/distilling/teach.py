@@ -87,9 +87,9 @@ def _teach(
         journal.say(f"  {name}: validation accuracy {accuracies[name]:.4f}")
 
     for name, bundle in teachers.items():
-        answers = _ask(name, Teacher(bundle, names, device), [*texts, *asked], journal)
+        answers = _ask(name, Teacher(bundle, names, device), [*texts, *asked], bool(recipe.distill.states), journal)
         add(name, share, answers.probabilities[: len(texts)], answers.probabilities[len(texts) :])
-        if recipe.distill.states:
+        if answers.states is not None:
             np.save(partial / STATES, answers.states[: len(texts)].astype(np.float16))
     if recipe.distill.ngrams:
         rows = (*data.train.in_scope, *data.train.out_of_scope)
@@ -104,10 +104,10 @@ def _teach(
     return {"utterances": len(texts), "validation_accuracy": {**accuracies, "together": together}}
 
 
-def _ask(name: str, teacher: Teacher, texts: list[str], journal: Journal) -> Answers:
+def _ask(name: str, teacher: Teacher, texts: list[str], with_states: bool, journal: Journal) -> Answers:
     with progress_bar(journal.console) as bar:
         task = bar.add_task(f"asking {name}", total=len(texts))
-        return teacher.answers(texts, lambda more: bar.advance(task, more))
+        return teacher.answers(texts, lambda more: bar.advance(task, more), with_states)
 
 
 def _accuracy(probabilities: Mixed, right: NDArray[np.int64], intents: int) -> float:

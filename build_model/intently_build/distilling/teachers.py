@@ -25,11 +25,11 @@ class Answers:
 
     Attributes:
       probabilities: (texts, labels), calibrated.
-      states: (texts, hidden size): the decoder's last hidden state where the label is read.
+      states: (texts, hidden size): the decoder's last hidden state where the label is read; None if not asked for.
     """
 
     probabilities: Floats
-    states: Floats
+    states: Floats | None
 
 
 class Teacher:
@@ -51,17 +51,19 @@ class Teacher:
         self._model = load_classifier(bundle).to(device)
         self._temperature = manifest.calibration.temperature
 
-    def answers(self, texts: Sequence[str], advance: Callable[[int], None]) -> Answers:
+    def answers(self, texts: Sequence[str], advance: Callable[[int], None], with_states: bool = False) -> Answers:
         """Returns what it says of `texts`; `advance` is told how many more are done."""
         tails = [self._encoder.tail(ids) for ids in self._encoder.text_ids(texts)]
         order = sorted(range(len(tails)), key=lambda index: len(tails[index]))
         logits = np.zeros((len(tails), self._model.config.num_labels))
-        states = np.zeros((len(tails), self._model.config.hidden_size), dtype=np.float32)
+        states = np.zeros((len(tails) if with_states else 0, self._model.config.hidden_size), dtype=np.float32)
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
-            logits[chosen], states[chosen] = self._batch([tails[index] for index in chosen])
+            logits[chosen], last = self._batch([tails[index] for index in chosen])
+            if with_states:
+                states[chosen] = last
             advance(len(chosen))
-        return Answers(probabilities(logits, self._temperature), states)
+        return Answers(probabilities(logits, self._temperature), states if with_states else None)
 
     def _batch(self, tails: list[list[int]]) -> tuple[Floats, Floats]:
         width = max(map(len, tails))

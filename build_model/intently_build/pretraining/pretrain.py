@@ -47,13 +47,22 @@ def pretrain(path: Path, output: Path | None, device: Device, restart: bool, con
     recipe = load_pretraining(path)
     on_gpu(device)
     run, digests = RunFolder(output or Path("runs") / recipe.name), Digests()
-    files = labelled_files(path, recipe.pretrain.sources)
+    identity = pretraining_identity(path)
     with disk_errors(run.path):
-        identity = {name: digests.file(file) for name, file in files.items()}
-        run.claim(RunIdentity(recipe.training_fingerprint(), identity), restart)
+        another = run.is_another(identity)
+        run.claim(identity, restart or another)
     with disk_errors(run.path), keep_journal(run.path, console) as journal:
+        if another:
+            journal.say(f"{run.path}: the recipe or its rows changed; what was trained by the former is thrown away")
         Performer(journal, digests, 1).perform(pretrain_step(path, recipe, run, device))
     return run.path
+
+
+def pretraining_identity(path: Path) -> RunIdentity:
+    """Returns what the base of the recipe at `path` is trained from. Raises BuildError."""
+    recipe, digests = load_pretraining(path), Digests()
+    files = labelled_files(path, recipe.pretrain.sources)
+    return RunIdentity(recipe.training_fingerprint(), {name: digests.file(file) for name, file in files.items()})
 
 
 def pretrain_step(path: Path, recipe: PretrainRecipe, run: RunFolder, device: Device) -> Step:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from intently_build.errors import BuildError
 from intently_build.overlap import fold
+from intently_build.rows import json_lines
 
 
 def read_texts(path: Path) -> list[str]:
     """Returns the utterances of a JSON Lines file. Raises BuildError naming file and line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = json_lines(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise BuildError(f"{path}: cannot read the rows: {error}") from error
     texts = [_text(line, f"{path}: line {number}") for number, line in enumerate(lines, start=1)]

@@ -11,6 +11,7 @@ from intently_build.calibration import (
     balanced_threshold,
     fit_temperature,
     keep_threshold,
+    match_confidence,
     out_of_scope_confidence,
     probabilities,
 )
@@ -32,6 +33,19 @@ def test_temperature_is_found_again_when_labels_are_drawn_from_the_model() -> No
 
 def test_temperature_stays_in_range_when_every_row_is_right() -> None:
     assert fit_temperature(np.array([[1.0, 0.0]] * 3), np.array([0, 0, 0])) == pytest.approx(0.05)
+
+
+def test_at_the_matching_temperature_the_mean_confidence_is_the_accuracy() -> None:
+    generator = np.random.default_rng(5)
+    logits = generator.normal(size=(5_000, 6)) * 4
+    labels = np.where(
+        generator.random(5_000) < 0.7, np.argmax(logits[:, :5], axis=1), 5 - generator.integers(1, 6, 5_000)
+    )
+    temperature = match_confidence(logits, labels, 5)
+    confidence = probabilities(logits, temperature)[:, :5].max(axis=1).mean()
+    assert confidence == pytest.approx(np.mean(np.argmax(logits[:, :5], axis=1) == labels), abs=1e-5)
+    assert match_confidence(np.array([[1.0, 0.0]] * 3), np.array([0, 0, 0]), 2) == pytest.approx(0.05)
+    assert match_confidence(np.array([[1.0, 0.0]] * 3), np.array([1, 1, 1]), 2) == pytest.approx(20)
 
 
 @given(stn.arrays(np.float64, (3, 4), elements=st.floats(-500, 500)), st.floats(0.05, 20))

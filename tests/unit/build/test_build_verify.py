@@ -280,7 +280,7 @@ def test_sound_bundles_end_with_0_and_the_worst_of_several_decides(
     copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["verify", str(BUNDLE)]) == 0
-    assert "sound: 6 files" in capsys.readouterr().out
+    assert "sound: 17 files" in capsys.readouterr().out
     flip(copied / "config.json", 0, 0)
     assert main(["verify", str(copied), str(BUNDLE)]) == 1
     assert main(["verify", str(copied), str(tmp_path), str(BUNDLE)]) == 2
