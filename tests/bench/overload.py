@@ -29,7 +29,7 @@ from intently_release.config import ReleaseConfig
 from intently_server.settings import Settings
 from support.envoy_process import run_folder, running_envoy
 from support.in_memory_server import in_memory_server
-from support.load import Load, Measured, saturate, sustainable_rate
+from support.load import Load, Measured, saturate, sustainable_rate, verdict_of
 from support.paced_engine import Pace
 from support.paths import BUNDLE
 from support.server_process import ServerProcess, running_server
@@ -69,6 +69,7 @@ def _overload(address: str, options: argparse.Namespace) -> dict[str, Any]:
         "goodput_kept": worst.goodput >= LEAST_GOODPUT * peak,
         "p99_within_max_wait": all(each.p99 <= options.max_wait for each in runs.values()),
         "nothing_but_refused": all(_refusals_only(each, options) for each in runs.values()),
+        **verdict_of(runs.values()),
     }
     return {
         "rate": round(rate, 1),
@@ -95,6 +96,7 @@ def _greedy(address: str, options: argparse.Namespace) -> dict[str, Any]:
     verdict = {
         "modest_is_answered": together["modest"].refused_share <= 0.01,
         "modest_within_max_wait": together["modest"].p99 <= options.max_wait,
+        **verdict_of([alone, *together.values()]),
     }
     return {
         "rate": round(rate, 1),

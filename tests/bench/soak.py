@@ -24,7 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.in_memory_server import InMemoryServer, in_memory_server
-from support.load import Load, Measured, saturate, sustainable_rate
+from support.load import Load, Measured, saturate, sustainable_rate, verdict_of
 from support.paced_engine import Pace
 from support.paths import BUNDLE, ROOT
 from support.server_process import running_server
@@ -59,6 +59,7 @@ def main() -> int:
         "fds_are_flat": usage.samples[-1].fds <= usage.samples[len(usage.samples) // 4].fds + 2,
         "nothing_lost": all(run.report["lost"] == run.report["answered_twice"] == 0 for run in loads.values()),
         "no_error_logged": not errors,
+        **verdict_of(loads.values()),
     }
     report = {
         "minutes": options.minutes,

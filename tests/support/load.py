@@ -1,15 +1,17 @@
 """Runs `intently bench` as people do, and reads what it measured."""
 
 import json
+import math
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 _CONCURRENCIES = (8, 16, 32, 64, 128)
 _MORE = 1.05  # times the goodput must come of twice the concurrency, or the server is saturated
 _EXTRA_S = 90.0  # for its processes to start and its last calls to end
+_OFFERED = 0.98  # share of what was to be sent that must have been, beyond what chance takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class Measured:
 
     Attributes:
         sent_per_s: Sends a second.
+        asked_per_s: Those that an open loop was to send; None for a closed loop.
+        by_chance: Three standard deviations of `sent_per_s`, where arrivals are by chance.
         goodput: Utterances answered a second.
         p50: Median latency of answers.
         p99: Their 99th percentile.
@@ -28,6 +32,8 @@ class Measured:
     """
 
     sent_per_s: float
+    asked_per_s: float | None
+    by_chance: float
     goodput: float
     p50: float
     p99: float
@@ -42,10 +48,16 @@ class Measured:
         total = sum(self.by_status.values())
         return 1 - self.by_status.get("OK", 0) / total if total else 0.0
 
+    @property
+    def offered(self) -> bool:
+        """Whether what was to be sent was sent."""
+        return self.asked_per_s is None or self.sent_per_s >= _OFFERED * self.asked_per_s - self.by_chance
+
     def brief(self) -> dict[str, Any]:
         """What people read of it; latencies in milliseconds."""
         return {
             "sent_per_s": round(self.sent_per_s, 1),
+            "asked_per_s": self.asked_per_s,
             "goodput": round(self.goodput, 1),
             "p50_ms": round(self.p50 * 1e3, 1),
             "p99_ms": round(self.p99 * 1e3, 1),
@@ -116,10 +128,22 @@ def sustainable_rate(runs: Mapping[int, Measured]) -> float:
     return max(run.goodput for run in runs.values())
 
 
+def verdict_of(runs: Iterable[Measured]) -> dict[str, bool]:
+    """Whether what these runs measured tells of the server, rather than of the generator."""
+    runs = list(runs)
+    return {
+        "generator_was_not_the_limit": not any(run.limits for run in runs),
+        "all_was_offered": all(run.offered for run in runs),
+    }
+
+
 def _measured(report: dict[str, Any]) -> Measured:
-    total = report["total"]
+    total, asked = report["total"], report["options"]["rate"]
+    poisson = asked is not None and report["options"]["arrivals"] == "poisson" and report["window_s"]
     return Measured(
         sent_per_s=report["sent_per_s"],
+        asked_per_s=asked,
+        by_chance=3 * math.sqrt(asked / report["window_s"]) if poisson else 0.0,
         goodput=report["answered_per_s"],
         p50=total["latency"]["p50"],
         p99=total["latency"]["p99"],
