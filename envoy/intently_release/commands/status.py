@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +22,17 @@ from intently_release.proxy.admin import Applied, EnvoyAdmin
 from intently_release.release.judging import view_of
 from intently_release.state import State, read_observed
 from intently_release.supervise.replaced import WITHHELD, replaced
+from intently_release.xds.names import ROUTES, STAT_PREFIX
+from intently_release.xds.tls import AUTHORITIES, CERTIFICATE
 
 _OVER_S = 1.0  # what is told of traffic is of this long
+_REJECTED = {  # counts of what Envoy was given and did not take, since its start
+    "routes": rf"^http\.{STAT_PREFIX}\.rds\.{ROUTES}\.update_(rejected|failure)$",
+    "clusters": r"^cluster_manager\.cds\.update_(rejected|failure)$",
+    "listeners": r"^listener_manager\.lds\.update_(rejected|failure)$",
+    # Of a pair whose key is another certificate's, the third.
+    "certificates": rf"^sds\.({CERTIFICATE}|{AUTHORITIES})\.(update_rejected|update_failure|key_rotation_failed)$",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ class _Now:
     figures: Mapping[Color, Figures]
     windows: Mapping[Color, Window]
     calls: Mapping[Color, int]
-    rejected: int | None
+    rejected: Mapping[str, int]
     refused: Mapping[str, str]
     problem: str
 
@@ -58,13 +68,18 @@ async def _ask(desk: Desk) -> _Now:
             before = await read_figures(admin)
             await asyncio.sleep(_OVER_S)
             after = await read_figures(admin)
-            counts = await admin.stats(r"^http\.intently\.rds\.intently\.update_(rejected|failure)$")
+            counts = await admin.stats("|".join(_REJECTED.values()))
+            rejected = {what: _sum(counts, pattern) for what, pattern in _REJECTED.items()}
             windows = {color: between(before.get(color), after.get(color)) for color in Color}
             calls = await admin.calls_under_way()
             refused = await admin.refused_listeners()
-            return _Now(await admin.applied(), after, windows, calls, sum(counts.values()), refused, "")
+            return _Now(await admin.applied(), after, windows, calls, rejected, refused, "")
         except ProxyProblem as problem:
-            return _Now(None, {}, {}, {}, None, {}, str(problem))
+            return _Now(None, {}, {}, {}, {}, {}, str(problem))
+
+
+def _sum(counts: Mapping[str, int], pattern: str) -> int:
+    return sum(count for name, count in counts.items() if re.search(pattern, name))
 
 
 def _document(desk: Desk, state: State | None, now: _Now) -> dict[str, Any]:
@@ -74,7 +89,7 @@ def _document(desk: Desk, state: State | None, now: _Now) -> dict[str, Any]:
         "weights": {"wanted": state and state.weights, "applied": now.applied and now.applied.weights},
         "release": state and state.release and state.release.model_dump(mode="json"),
         "colors": {color: _color(color, state, now) for color in Color},
-        "routes_rejected": now.rejected,
+        **{f"{what}_rejected": now.rejected.get(what) for what in _REJECTED},
         "listeners_refused": now.refused,
         "processes": {name: each.model_dump(mode="json") for name, each in seen.items()},
         "busy": holder and str(holder),
@@ -141,8 +156,9 @@ def _print_remarks(console: Console, document: Mapping[str, Any]) -> None:
             )
     if document["busy"]:
         console.print(f"busy: {document['busy']}")
-    if document["routes_rejected"]:
-        console.print(f"Envoy has rejected routes {document['routes_rejected']} times; see its log")
+    for what in _REJECTED:
+        if times := document[f"{what}_rejected"]:
+            console.print(f"Envoy has rejected {what} {times} times, and went on with those that it had; see its log")
     for name, reason in document["listeners_refused"].items():
         console.print(f"Envoy does not take calls at its listener {name} as it was told: {reason}")
     for name, process in document["processes"].items():
