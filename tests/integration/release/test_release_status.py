@@ -95,7 +95,7 @@ async def test_traffic_health_retries_and_streams(made: Stack, authority: trustm
         assert (await asyncio.to_thread(made.run, "shift", "50")).code == 0
         async with calling(intents):
             busy = await asyncio.to_thread(
-                until, made, lambda document: document["colors"]["green"]["retries"] and shares(document)
+                until, made, lambda told: bool(told["colors"]["green"]["retries"] and shares(told))
             )
         await stream.finish()
         assert (await asyncio.to_thread(made.run, "shift", "0")).code == 0
