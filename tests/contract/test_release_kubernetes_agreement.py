@@ -1,5 +1,6 @@
 """The manifests of envoy/kubernetes agree with release.yaml, with what is rendered of it, and with the server."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,15 @@ def test_the_servers_arguments_are_those_that_envoy_counts_on(folder: Path, colo
     settings = Manifests(folder).settings(color)
     for name in ("max_wait", "max_concurrent_streams", "drain_delay", "drain_timeout"):
         assert getattr(settings, name) == getattr(CONFIG.servers, name), name
+
+
+@of_each
+def test_envoys_arguments_are_what_the_configuration_says(folder: Path) -> None:
+    arguments = Manifests(folder).envoy()["args"]
+    flags = dict(itertools.pairwise(arguments))
+
+    assert flags["--concurrency"] == str(CONFIG.traffic.workers)  # a server has so many times max_concurrent_streams
+    assert float(flags["--drain-time-s"]) == CONFIG.listener.drain_s
 
 
 @of_each
