@@ -166,7 +166,7 @@ def _number(text: str) -> float:
 def _revision(text: str) -> tuple[Color, str]:
     color, _, revision = text.partition("=")
     if color not in set(Color) or not revision:
-        raise argparse.ArgumentTypeError(f"{text!r} is no COLOR=REVISION, such as blue=52ab6ddcf2e4")
+        raise argparse.ArgumentTypeError(f"{text!r} is no COLOR=REVISION, such as blue=bf42525cd6a0")
     return Color(color), revision
 
 
