@@ -17,6 +17,7 @@ from intently_server.servicer.intent import IntentServicer
 from intently_server.servicer.models import ModelServicer
 from intently_server.servicer.open_streams import OpenStreams
 from intently_server.servicer.stream import StreamLimits
+from intently_server.servicer.unsent import UnsentAnswers
 from intently_server.settings import Settings
 
 _INTENT_SERVICE = intent_service_pb2.DESCRIPTOR.services_by_name["IntentService"]
@@ -40,7 +41,8 @@ def listen(parts: Parts, security: Security) -> tuple[grpc.aio.Server, str]:
     # The rest of a larger batch would always be refused.
     max_batch_size = min(settings.max_batch_size, settings.max_in_flight)
     faults = FaultLog(with_texts=settings.record_utterances)
-    handlers = Handlers(parts.lifecycle, observer, settings.max_priority, max_batch_size, faults)
+    unsent = UnsentAnswers(settings.max_unsent_bytes_per_caller, settings.max_unsent_bytes)
+    handlers = Handlers(parts.lifecycle, observer, settings.max_priority, max_batch_size, faults, unsent)
     _add_services(server, parts, handlers, max_batch_size, faults)
     port = 0 if _is_served(settings) else _bind(server, settings.address, security.credentials())
     if port == 0:
@@ -80,6 +82,7 @@ def _add_services(
         StreamLimits(
             max_in_flight=settings.stream_max_in_flight,
             max_context_turns=limits.max_context_turns,
+            begin_s=settings.stream_begin_timeout,
             max_age_s=settings.stream_max_age,
             grace_s=settings.drain_timeout,
         ),

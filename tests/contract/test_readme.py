@@ -29,6 +29,7 @@ BUNDLES = sorted(path.parent for path in (ROOT / "build_model" / "bundles").glob
         ("items in flight on a stream", "stream_max_in_flight"),
         ("streams of a connection", "max_concurrent_streams"),
         ("streams open in all", "max_streams"),
+        ("first message of a stream", "stream_begin_timeout"),
         ("connections", "max_connections"),
         ("calls that no handler has begun", "max_unseen_calls"),
         ("requests inside the engine", "max_running"),
@@ -41,6 +42,15 @@ def test_limits_are_the_defaults(row: str, setting: str) -> None:
     cell = re.search(rf"^\| {row} \| ([\d,.]+)", README, re.MULTILINE)
     assert cell is not None, f"the README has no row {row!r}"
     assert float(cell.group(1).replace(",", "")) == Settings.model_fields[setting].default
+
+
+def test_the_bounds_of_answers_that_are_not_read_are_the_defaults() -> None:
+    cell = re.search(
+        r"^\| answers that a caller has not read \| (\d+) MiB of one caller, (\d+) MiB", README, re.MULTILINE
+    )
+    assert cell is not None
+    settings = ("max_unsent_bytes_per_caller", "max_unsent_bytes")
+    assert [int(mib) * 2**20 for mib in cell.groups()] == [Settings.model_fields[name].default for name in settings]
 
 
 def test_the_message_limit_is_the_default() -> None:

@@ -6,20 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from intently_server.settings import Settings
 from support.hostile.attack import Attack
 from support.hostile.calls import LIMIT, lists_of_nothing
-from support.hostile.dawdlers import large_unfinished_messages
+from support.hostile.dawdlers import batches_that_a_living_caller_does_not_read, large_unfinished_messages
 from support.in_memory_server import InMemoryServer, in_memory_server
 
 pytestmark = pytest.mark.timeout(60)
 
 _MiB = 1024 * 1024
 _OTHERS = 40 * _MiB  # of gRPC's own buffers, and what the allocator keeps
+UNSENT = Settings.model_fields["max_unsent_bytes_per_caller"].default
 # What the messages of an attack may take, all that are there at once: an unfinished one no more than its bytes, twice
-# while they are put together; of lists one at a time is decoded, into some 50 times its bytes.
+# while they are put together; of lists one at a time is decoded, into some 50 times its bytes. Unread answers
+# may take what is set, and those being made 6 times their 1.5 MiB, a handful at once.
 BOUNDS = {
     Attack(large_unfinished_messages, 50): 2 * 50 * LIMIT,
     Attack(lists_of_nothing, 5): (6 * 2 + 55) * LIMIT,
+    Attack(batches_that_a_living_caller_does_not_read, 100): UNSENT + 50 * _MiB,
 }
 
 

@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from support.hostile.peer import STREAM, connect
 from support.in_memory import InMemory, StartInMemory
 from support.stream_caller import StreamCaller
 from support.wire import metadata_of, reason_of, retry_ms, rich_status
@@ -21,7 +22,7 @@ HELLO = pb.ClassifyRequest(text="hello")
 
 
 async def refused(server: InMemory) -> None:
-    """One more stream is refused, with when to come back; calls are answered all the same."""
+    """One more stream of this caller is refused, with when to come back; calls are answered all the same."""
     stream = StreamCaller(server.served.intents)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stream.receive()
@@ -47,7 +48,7 @@ async def opens(server: InMemory) -> None:
 
 
 async def test_streams_are_bounded_over_all_connections(start_in_memory: StartInMemory) -> None:
-    server = await start_in_memory(max_streams=2)
+    server = await start_in_memory(max_streams=3)
     here = StreamCaller(server.served.intents)
     await here.open()
     options = [("grpc.use_local_subchannel_pool", 1)]
@@ -64,10 +65,29 @@ async def test_streams_are_bounded_over_all_connections(start_in_memory: StartIn
     assert await here.finish() == []
 
 
-async def test_watches_of_health_and_reflection_are_streams_too(start_in_memory: StartInMemory) -> None:
+async def test_nobody_keeps_others_from_opening_streams(start_in_memory: StartInMemory) -> None:
+    server = await start_in_memory(max_streams=40)
+    async with AsyncExitStack() as stack:
+        for _ in range(8):
+            hoarder = await stack.enter_async_context(await connect(server.served.address))
+            await hoarder.send(*(hoarder.headers(STREAM) for _ in range(40)))
+            assert await hoarder.heard()
+
+            stream = StreamCaller(server.served.intents)
+            await stream.open()
+            await stream.item("1")
+            assert [answer.response.request_id for answer in await stream.finish()] == ["1"]
+
+
+async def test_watches_of_health_count_apart_and_reflection_does_not(start_in_memory: StartInMemory) -> None:
     server = await start_in_memory(max_streams=2)
+    here = StreamCaller(server.served.intents)
+    await here.open()
+    await refused(server)
     watch = health_pb2_grpc.HealthStub(server.served.channel).Watch(health_pb2.HealthCheckRequest())
     assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+    assert await here.finish() == []
+    await opens(server)
     info = reflection_pb2_grpc.ServerReflectionStub(server.served.channel).ServerReflectionInfo()
     await info.write(reflection_pb2.ServerReflectionRequest(list_services=""))
     assert (await info.read()).list_services_response.service

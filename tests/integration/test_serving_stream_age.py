@@ -8,7 +8,7 @@ import pytest
 from intently.v1 import intent_service_pb2 as pb
 from support.in_memory import StartInMemory
 from support.stream_caller import StreamCaller
-from support.wire import reason_of, rich_status
+from support.wire import fields_of, reason_of, rich_status
 
 
 async def test_an_old_stream_ends_in_order(start_in_memory: StartInMemory) -> None:
@@ -79,14 +79,15 @@ async def test_what_the_grace_was_too_short_for_is_answered_with_why(
     await server.engine.wait_running(0)
 
 
-async def test_a_stream_that_never_begins_ends_too(start_in_memory: StartInMemory) -> None:
-    server = await start_in_memory(stream_max_age=0.2)
+async def test_a_stream_that_never_begins_ends_soon(start_in_memory: StartInMemory) -> None:
+    server = await start_in_memory(stream_begin_timeout=0.2)
     stream = StreamCaller(server.served.intents)
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stream.receive()
 
-    assert reason_of(rich_status(caught.value)) == "DRAINING"
+    assert reason_of(rich_status(caught.value)) == "INVALID_INPUT"
+    assert fields_of(rich_status(caught.value)) == ["config"]
 
 
 async def test_a_caller_that_reads_late_finds_every_answer_and_the_end(start_in_memory: StartInMemory) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from intently_server.errors import InvalidInput
 from intently_server.observer import CallObserver, Metadata
+from intently_server.servicer.unsent import Unsent
 from intently_server.types import Caller, Priority
 
 PRIORITY_METADATA = "x-intently-priority"
@@ -27,12 +28,14 @@ class Call:
         arrived: When it began, in seconds of the server's monotonic clock.
         caller: Who asks.
         observer: Who watches.
+        unsent: Its answers that are not sent yet.
     """
 
     context: Context
     arrived: float
     caller: Caller
     observer: CallObserver
+    unsent: Unsent
 
     def patient(self) -> Caller:
         """The caller, for requests that may wait as long as the deadline allows."""

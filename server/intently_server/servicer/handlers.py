@@ -21,10 +21,12 @@ from intently_server.servicer.batch_length import check_length
 from intently_server.servicer.call import Call, Context, caller_of
 from intently_server.servicer.fault_log import FaultLog
 from intently_server.servicer.status import abort, status_code
+from intently_server.servicer.unsent import UnsentAnswers
 from intently_server.servicer.wire_fault import explain
 from intently_server.types import Priority
 
 _BATCH = intent_service_pb2.DESCRIPTOR.message_types_by_name["BatchClassifyRequest"]
+_PER_CALL = 8192  # bytes, about, that gRPC and Python keep of a call until its answer is sent
 
 
 class Handlers:
@@ -36,6 +38,7 @@ class Handlers:
         max_priority: The highest priority that a caller may claim.
         max_batch_size: Requests in one batch at most.
         faults: Told of what nobody expected.
+        unsent: Bounds the answers that callers do not read.
         clock: Monotonic seconds.
     """
 
@@ -46,6 +49,7 @@ class Handlers:
         max_priority: Priority,
         max_batch_size: int,
         faults: FaultLog,
+        unsent: UnsentAnswers,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lifecycle = lifecycle
@@ -53,6 +57,7 @@ class Handlers:
         self._max_priority = max_priority
         self._max_batch_size = max_batch_size
         self._faults = faults
+        self._unsent = unsent
         self._clock = clock
 
     def of(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
@@ -80,13 +85,15 @@ class Handlers:
                 request = _decode(raw, method)
                 if isinstance(request, InvalidInput):
                     raise request
-                return await answer(request, call)
+                encoded = _encode(await answer(request, call))
+                call.unsent.add(len(encoded) + _PER_CALL)
+                return encoded
 
             return await self._guarded(name, context, decode_and_answer)
 
         if method.client_streaming:
             return grpc.stream_stream_rpc_method_handler(stream, None, _encode)
-        return grpc.unary_unary_rpc_method_handler(unary, None, _encode)
+        return grpc.unary_unary_rpc_method_handler(unary)
 
     async def _guarded(self, name: str, context: Context, answer: Callable[[Call], Awaitable[Any]]) -> Any:
         """Runs a call, ends it with the status of whatever error it raises, and tells the observer."""
@@ -97,7 +104,10 @@ class Handlers:
             # Not when the handler returns: the answer may still have to be sent, to a caller that reads slowly.
             context.add_done_callback(lambda _: self._lifecycle.call_ended())
             caller = caller_of(context, metadata, arrived, self._max_priority)
-            result = await answer(Call(context, arrived, caller, observer))
+            unsent = self._unsent.of(caller.flow)
+            context.add_done_callback(lambda _: unsent.close())
+            unsent.check()
+            result = await answer(Call(context, arrived, caller, observer, unsent))
         except asyncio.CancelledError as error:
             if self._lifecycle.is_over:  # the server ended the call, and its caller hears that
                 observer.ended(grpc.StatusCode.UNAVAILABLE.name, self._lifecycle.refusal())

@@ -67,14 +67,20 @@ class IntentServicer:
         async def classify(request: pb.ClassifyRequest, stages: Stages, trim_context: bool) -> Answer:
             caller = call.caller
             answer = await self._answer_or_error(classifier, request, caller, stages, call, trim_context=trim_context)
-            return rich_status(answer) if isinstance(answer, IntentlyError) else answer
+            if isinstance(answer, IntentlyError):
+                return rich_status(answer)
+            call.unsent.add(answer.ByteSize(), at_most=False)
+            return answer
+
+        async def write(message: pb.ClassifyStreamResponse) -> None:
+            await call.context.write(message)
+            if message.HasField("response"):
+                call.unsent.remove(message.response.ByteSize())
 
         def refused(stages: Stages, error: IntentlyError) -> None:
             call.observer.classified("", stages, error)
 
-        await serve_stream(
-            messages, call.context.write, classify, refused, classifier, self._stream_limits, self._lifecycle
-        )
+        await serve_stream(messages, write, classify, refused, classifier, self._stream_limits, self._lifecycle)
 
     async def _answer(
         self,
@@ -87,6 +93,7 @@ class IntentServicer:
         trim_context: bool = False,
     ) -> pb.ClassifyResponse:
         try:
+            call.unsent.check()
             classifier.validator.check_counts(len(request.context), len(request.candidate_intents))
             query = convert.query(request, trim_context=trim_context)
             classification = await classifier.classify(query, caller, stages)

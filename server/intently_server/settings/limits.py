@@ -44,10 +44,28 @@ class LimitSettings(BaseModel):
         int,
         Field(
             gt=0,
-            description="Streams open at once, over all connections, watches of health and reflection included; more "
-            "are refused with RESOURCE_EXHAUSTED.",
+            description="Streams open at once; more are refused with RESOURCE_EXHAUSTED. A caller "
+            "may hold as many as it leaves free for others. Watches of health count apart, to the same limit.",
         ),
     ] = 10_000
+    stream_begin_timeout: Annotated[
+        float, Field(gt=0, description="Seconds in which the first message of a ClassifyStream must come.")
+    ] = 10.0
+    max_unsent_bytes_per_caller: Annotated[
+        int,
+        Field(
+            gt=0,
+            description="Bytes of answers that one caller has not read yet; beyond it the caller's calls are refused "
+            "with RESOURCE_EXHAUSTED before any work.",
+        ),
+    ] = 8 * 1024 * 1024
+    max_unsent_bytes: Annotated[
+        int,
+        Field(
+            gt=0,
+            description="The same of all callers together. Each may hold as much as it leaves free for others.",
+        ),
+    ] = 256 * 1024 * 1024
     stream_max_in_flight: Annotated[int, Field(gt=0, description="Items in flight on one ClassifyStream.")] = 64
     max_priority: Annotated[
         Priority, Field(description="The highest priority that a caller may claim by the metadata x-intently-priority.")

@@ -40,6 +40,17 @@ async def connections_reset(address: str, times: int) -> None:
     await _caught_up(address)
 
 
+async def half_open_connections(address: str, times: int) -> None:
+    """Connections that break off in the middle of a call and stay: half closed, or without a word."""
+    peers = [await connect(address) for _ in range(times)]
+    for number, peer in enumerate(peers):
+        await peer.send(*peer.call((CLASSIFY, STREAM)[number // 2 % 2], REQUEST, end=False)[: 1 + number // 4 % 2])
+        if number % 2:
+            peer.half_close()
+    await asyncio.sleep(_MOMENT_S)
+    await _close(peers)
+
+
 async def truncated_frames(address: str, times: int) -> None:
     """Calls that break off after each possible number of bytes."""
     for number in range(times):
@@ -100,6 +111,20 @@ async def streams_dropped(address: str, times: int) -> None:
                 peer.reset()
 
 
+async def stream_hoarders(address: str, times: int) -> None:
+    """Streams that are opened on several connections, never begin, and keep their places."""
+    per_connection = 500
+    peers = []
+    for _ in range(times // per_connection):
+        peer = await connect(address)
+        peers.append(peer)
+        await peer.send(*(peer.headers(STREAM) for _ in range(per_connection)))
+    for peer in peers:
+        await peer.heard()
+    await asyncio.sleep(_MOMENT_S)
+    await _close(peers)
+
+
 async def _close(peers: Sequence[Peer]) -> None:
     for peer in peers:
         async with peer:
@@ -145,9 +170,11 @@ _MALFORMED: tuple[bytes, ...] = (
 CONNECTION_ATTACKS = (
     Attack(silent_connections, 60),
     Attack(connections_reset, 60),
+    Attack(half_open_connections, 60),
     Attack(truncated_frames, 160),
     Attack(other_protocols, 8),
     Attack(malformed_frames, 3),
     Attack(random_frames, 40),
     Attack(streams_dropped, 1000),
+    Attack(stream_hoarders, 1000),
 )

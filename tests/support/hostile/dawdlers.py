@@ -8,6 +8,7 @@ from intently.v1 import intent_service_pb2 as pb
 from support.hostile.attack import Attack
 from support.hostile.calls import LIMIT
 from support.hostile.connections import REQUEST
+from support.hostile.following import following
 from support.hostile.peer import BATCH, CLASSIFY, STREAM, Peer, connect, data, framed
 from support.hostile.windows import WindowedSender
 
@@ -97,6 +98,18 @@ async def unread_batches(address: str, times: int) -> None:
             peer.reset()
 
 
+async def batches_that_a_living_caller_does_not_read(address: str, times: int) -> None:
+    """Batches whose answers are as large as can be; their window is 0, and the caller answers every ping."""
+    batch = pb.BatchClassifyRequest(requests=[pb.ClassifyRequest(text="hello", top_k=1000)] * 256).SerializeToString()
+    async with await connect(address, _NO_WINDOW) as peer, following(peer) as heard:
+        for number in range(times):
+            await peer.send(*peer.call(BATCH, batch))
+            if number % 5 == 4:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(_MOMENT_S)
+        assert heard.data == 0
+
+
 async def _stream_of_items(peer: Peer, items: int) -> None:
     headers = peer.headers(STREAM)
     frames: list[Frame] = [headers, data(headers.stream_id, framed(_CONFIG))]
@@ -114,4 +127,5 @@ DAWDLERS = (
     Attack(slow_writers, 200),
     Attack(large_unfinished_messages, 30),
     Attack(unread_batches, 2),
+    Attack(batches_that_a_living_caller_does_not_read, 30),
 )

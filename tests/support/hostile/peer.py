@@ -116,6 +116,11 @@ class Peer:
                 return True
         return False
 
+    def half_close(self) -> None:
+        """Ends this side of the connection; the other goes on."""
+        if not self._writer.is_closing():
+            self._writer.write_eof()
+
     def reset(self) -> None:
         """Ends the connection by a TCP reset."""
         raw: socket.socket = self._writer.get_extra_info("socket")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from intently.v1 import intent_service_pb2 as pb
-from intently_server.errors import Draining, InvalidInput
+from intently_server.errors import InvalidInput
 from intently_server.lifecycle import Lifecycle
 
 Messages = AsyncIterator[pb.ClassifyStreamRequest | InvalidInput]
@@ -14,9 +14,8 @@ async def first_config(messages: Messages, lifecycle: Lifecycle, within_s: float
     """Takes the first message.
 
     Raises:
-        InvalidInput: if it is no StreamConfig, or there is none.
-        Unavailable: if the server drains before it comes, or it does not come within `within_s` seconds: a stream that
-            has not begun holds nothing up.
+        InvalidInput: if it is no StreamConfig, or there is none, or it does not come within `within_s` seconds.
+        Unavailable: if the server drains before it comes: a stream that has not begun holds nothing up.
     """
     first = await _first(messages, lifecycle, within_s)
     if isinstance(first, InvalidInput):
@@ -39,7 +38,7 @@ async def _first(
             return reading.result()
         if drained.done():
             raise lifecycle.refusal()
-        raise Draining("this stream has reached its greatest age without a StreamConfig")
+        raise InvalidInput.of("config", f"did not come within {within_s:g} s; send it as the stream is opened")
     finally:
         reading.cancel()
         drained.cancel()

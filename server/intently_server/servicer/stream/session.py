@@ -34,10 +34,11 @@ _WORKING_SHARE = 0.9  # of the grace; the rest is for saying of what is in fligh
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Bounds of one stream: items in flight, turns of accumulated context, age, and grace at its end, in seconds."""
+    """Bounds of one stream: items in flight, turns of accumulated context; seconds to its begin, its age, its grace."""
 
     max_in_flight: int
     max_context_turns: int
+    begin_s: float
     max_age_s: float
     grace_s: float
 
@@ -70,9 +71,8 @@ async def serve_stream(
     Raises:
         IntentlyError: if the beginning is wrong. Nothing that comes later ends a stream early.
     """
-    age_s = limits.jittered_age_s()
-    old_at = time.monotonic() + age_s
-    config = await first_config(messages, lifecycle, age_s)
+    old_at = time.monotonic() + limits.jittered_age_s()
+    config = await first_config(messages, lifecycle, limits.begin_s)
     check_config(config, classifier.validator, limits.max_context_turns)
     session = StreamSession(config, classify, refused, classifier, limits, lifecycle)
     await session.run(messages, write, old_at)
