@@ -83,9 +83,11 @@ async def serve(
         following.cancel()
         await server.stop(_HEARD_S)
         if engine is not None:
+            logger.info("shutting the engine down")
             await engine.shutdown(_SHUTDOWN_S if engine.alive else _DEAD_GRACE_S)
         await admin.close()
         await telemetry.close()
+        logger.info("stopped")
 
 
 async def _open_admin(admin: AdminPort, wanted: str) -> str:

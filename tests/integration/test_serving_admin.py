@@ -110,6 +110,21 @@ async def test_metrics_name_each_phase_of_the_way_down(bundle_path: Path, good_r
         assert (await call).outcome
 
 
+async def test_a_call_s_duration_names_the_fault_of_the_server_and_no_other(
+    watched: InMemory, admin: str, good_request: pb.ClassifyRequest
+) -> None:
+    await watched.served.intents.Classify(good_request)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await watched.served.intents.Classify(pb.ClassifyRequest())
+    watched.engine.fault = RuntimeError()
+    with pytest.raises(grpc.aio.AioRpcError):
+        await watched.served.intents.Classify(good_request)
+
+    seen, count = await metrics(admin), "rpc_server_call_duration_seconds_count"
+    told = {status: seen.sum(count, error_type=status) for status in ("", "INTERNAL", "INVALID_ARGUMENT")}
+    assert told == {"": 2, "INTERNAL": 1, "INVALID_ARGUMENT": 0}
+
+
 async def told_phase(address: str) -> str:
     """The one phase that /metrics says the server is in."""
     page = await metrics(address)

@@ -19,6 +19,8 @@ UNARY = "intently.v1.IntentService/Classify"
 STREAM = "intently.v1.IntentService/ClassifyStream"
 STAGES = ("receive", "tokenize", "queue", "inference", "calibrate")
 CANCELLED = "CANCELLED"
+# Statuses that tell of a fault of the server, by OpenTelemetry's conventions for gRPC; others are the caller's affair.
+SERVER_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 
 _DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
 _WISHED = {CANCELLED, ItemCancelled.reason, Superseded.reason}  # what the caller wished for is no error
@@ -116,7 +118,8 @@ class Figures:
         self.calls[method, status, reason] += 1
         histogram = self._durations.get((method, status))
         if histogram is None:
-            histogram = self._durations[method, status] = self.call_duration.member(call_attributes(method, status))
+            attributes = call_attributes(method, status) | ({"error.type": status} if status in SERVER_FAULTS else {})
+            histogram = self._durations[method, status] = self.call_duration.member(attributes)
         histogram.record(seconds)
         if point is not None:
             histogram.exemplify(seconds, time_s, point)

@@ -10,11 +10,8 @@ from opentelemetry.trace import Span, SpanContext, StatusCode, Tracer, set_span_
 
 from intently_server.errors import InternalFault
 from intently_server.histogram import TracePoint
-from intently_server.telemetry.figures import STAGES, call_attributes, fields_of, type_of
+from intently_server.telemetry.figures import SERVER_FAULTS, STAGES, call_attributes, fields_of, type_of
 from intently_server.types import Classification, Stages
-
-# Statuses that tell of a fault of the server, by OpenTelemetry's conventions for gRPC; others are the caller's affair.
-SERVER_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 
 
 @dataclass(frozen=True, slots=True)
