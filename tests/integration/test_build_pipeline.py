@@ -206,7 +206,9 @@ def test_a_committed_bundle_is_its_recipes_and_meets_the_targets(folder: Path) -
     assert manifest.origin.recipe == (BUILD / "recipes" / f"{folder.name}.yaml").read_text(encoding="utf-8")
     assert manifest.origin.parameters <= 4_000_000
     recipe = parse_recipe(manifest.origin.recipe, folder.name)
-    folders = {each.name: BUILD / each.folder.removeprefix("../") for each in (recipe.data, *recipe.earlier_data)}
+    sources = [(each.name, each.folder) for each in recipe.earlier_data]
+    sources.append((recipe.data.name, recipe.data.folder))
+    folders = {name: BUILD / path.removeprefix("../") for name, path in sources}
     for source in manifest.origin.data:
         name, _, file = source.name.partition("/")
         assert source.sha256 == file_sha256(folders[name] / file)

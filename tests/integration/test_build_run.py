@@ -198,7 +198,7 @@ def test_quantizing_that_is_stopped_leaves_nothing_and_goes_on(
     assert not (run / "quantized").exists()
     if how != "kill":
         assert {path.name for path in run.iterdir()} == {"merged", "head", "logs", "run.json"}
-    ended = builder.run(arguments(recipe, run), **environment)
+    ended = builder.run(arguments(recipe, run), None, **environment)
     assert ended.code == 0, ended.error
     assert "[2/4] head: done before" in ended.output
     assert read_manifest(run / "bundle").quantization.method == "int8"
