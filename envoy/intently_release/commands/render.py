@@ -51,7 +51,7 @@ async def _here(desk: Desk) -> list[Path]:
         weights, pins = (all_to(Color.BLUE), {}) if state is None else (state.weights, state.revisions)
         snapshot = render(desk.config, desk.layout, weights, pins)
         await asyncio.to_thread(publish, snapshot, desk.layout)
-    return [desk.layout.bootstrap, *(desk.layout.xds(kind) for kind in ("lds", "cds", "rds"))]
+    return [desk.layout.bootstrap, *(desk.layout.xds(kind) for kind in (*snapshot.secrets, "lds", "cds", "rds"))]
 
 
 async def _elsewhere(desk: Desk, options: argparse.Namespace) -> list[Path]:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 
 from intently_release.commands.main import run
 from intently_release.layout import Layout
+from support.certificates import ServerFiles, issue
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(60)]
 THERE = "/run/intently"
@@ -46,6 +48,21 @@ def test_files_of_this_host_lie_where_envoy_watches(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out.splitlines() == files
     assert run(["render", "--run-dir", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"files": files}
+
+
+def test_with_tls_all_files_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    authority = trustme.CA()
+    ServerFiles(tmp_path).write(issue(authority))
+    (tmp_path / "ca.crt").write_bytes(authority.cert_pem.bytes())
+    tls = {"folder": str(tmp_path), "client_ca": "ca.crt"}
+    config = tmp_path / "release.yaml"
+    config.write_text(yaml.safe_dump({"run_dir": str(tmp_path / "run"), "listener": {"tls": tls}}))
+
+    assert run(["render", "--config", str(config), "--json"]) == 0
+
+    listed = {Path(file) for file in json.loads(capsys.readouterr().out)["files"]}
+    assert listed == set((tmp_path / "run").rglob("*.json"))
+    assert {file.name for file in listed} == {f"{kind}.json" for kind in (*KINDS, "certificate", "authorities")}
 
 
 def test_files_for_elsewhere_lie_in_one_folder_and_name_the_paths_there(tmp_path: Path) -> None:
