@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from intently_release.commands.desk import Desk
+from intently_release.commands.first_call import first_call
 from intently_release.commands.starting import Start
 from intently_release.errors import ProxyProblem, ReleaseError, ServerProblem
 from intently_release.proxy.admin import EnvoyAdmin
@@ -119,7 +120,7 @@ class _Telling:
             sys.stdout.write(
                 f"\n{slot.bundle} is SERVING on {address}, through Envoy, on {stable}{how_many}. "
                 "In another shell:\n\n"
-                f'    .venv/bin/intently classify "wake me at seven tomorrow" --address {address}\n\n'
+                f"    {first_call(self._desk.config)}\n\n"
                 "Ctrl-C ends it.\n"
             )
         sys.stdout.flush()
