@@ -36,8 +36,8 @@ class IntentClient:
     """Calls an Intently server. Use it as an async context manager, one for the life of the program.
 
     Every method is free of side effects, and every call has a deadline. Within it, a call that finds nobody is tried
-    again a few times, and one that a full server refused comes again when the server said; both within a budget, so
-    that retries never make an overload worse.
+    again a few times, one that a full server refused comes again when the server said, and one that gRPC there has
+    cancelled before anybody began it twice at most; all within a budget, so that retries never make an overload worse.
 
     Args:
         address: HOST:PORT, or any target that gRPC resolves.

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from intently import Classification, IntentClient
 from intently.v1 import bundle_pb2
+from intently_server.servicer.status import STATUS_TABLE
 from intently_server.settings import Settings
 from support.in_memory_server import in_memory_server
 from support.paths import ROOT
@@ -114,6 +115,25 @@ def test_every_bundle_stands_there_with_the_figures_of_its_manifest(bundle: Path
         ]
         for point in evaluation.operating_points
     ]
+
+
+def test_the_example_of_a_call_is_answered_by_the_bundle_that_is_served_by_default() -> None:
+    shown = re.search(r"· (mini-\w+) ([0-9a-f]{12}) ·", README)
+    assert shown is not None
+    bundle = ROOT / "build_model" / "bundles" / shown.group(1) / "bundle.json"
+    manifest = json_format.Parse(bundle.read_text(encoding="utf-8"), bundle_pb2.BundleManifest())
+    assert manifest.revision[:12] == shown.group(2)
+
+
+def test_every_status_that_the_server_gives_stands_there_and_in_the_contract() -> None:
+    given = {code.name for _, code in STATUS_TABLE}
+    table = README[README.index("| status | when |") : README.index("## Limits")]
+    contract = (ROOT / "proto" / "intently" / "v1" / "intent_service.proto").read_text(encoding="utf-8")
+    told = re.findall(r"^\| ([A-Z_, ]+) \|", table, re.MULTILINE)
+    assert given - {name for names in told for name in names.split(", ")} == set()
+    assert given - set(re.findall(r"^//   ([A-Z_]+)  ", contract, re.MULTILINE)) == {
+        "NOT_FOUND"
+    }  # ModelService's alone
 
 
 @pytest.mark.parametrize("command", re.findall(r"^    make (\w+)", README, re.MULTILINE))

@@ -33,7 +33,11 @@ class IntentServiceStub:
     FAILED_PRECONDITION  the model that was asked for is not served here (another one never answers in its place);
     RESOURCE_EXHAUSTED   the server is full; `google.rpc.RetryInfo` says when to come back. A message over the
     server's size limit is refused with the same code by gRPC itself, without details;
-    UNAVAILABLE          the server is starting, draining, or its engine has died; another replica may answer;
+    ABORTED              of an item of a stream: a newer revision of its utterance took its place;
+    CANCELLED            of an item of a stream: the caller took it back. Of a call: its caller did, or gRPC in the
+    server ended it before anybody had begun it, without details;
+    UNAVAILABLE          the server is starting, draining, or its engine has died; another replica may answer. A proxy
+    that has too many calls waiting refuses with the same code, without details;
     DEADLINE_EXCEEDED    the caller's deadline passed, or cannot be met;
     UNAUTHENTICATED      the server wants a token, and the call has none, or not a good one;
     PERMISSION_DENIED    the caller's certificate shows nobody whom the server lets in;
@@ -71,7 +75,11 @@ class IntentServiceServicer:
     FAILED_PRECONDITION  the model that was asked for is not served here (another one never answers in its place);
     RESOURCE_EXHAUSTED   the server is full; `google.rpc.RetryInfo` says when to come back. A message over the
     server's size limit is refused with the same code by gRPC itself, without details;
-    UNAVAILABLE          the server is starting, draining, or its engine has died; another replica may answer;
+    ABORTED              of an item of a stream: a newer revision of its utterance took its place;
+    CANCELLED            of an item of a stream: the caller took it back. Of a call: its caller did, or gRPC in the
+    server ended it before anybody had begun it, without details;
+    UNAVAILABLE          the server is starting, draining, or its engine has died; another replica may answer. A proxy
+    that has too many calls waiting refuses with the same code, without details;
     DEADLINE_EXCEEDED    the caller's deadline passed, or cannot be met;
     UNAUTHENTICATED      the server wants a token, and the call has none, or not a good one;
     PERMISSION_DENIED    the caller's certificate shows nobody whom the server lets in;
@@ -140,7 +148,11 @@ class IntentService:
     FAILED_PRECONDITION  the model that was asked for is not served here (another one never answers in its place);
     RESOURCE_EXHAUSTED   the server is full; `google.rpc.RetryInfo` says when to come back. A message over the
     server's size limit is refused with the same code by gRPC itself, without details;
-    UNAVAILABLE          the server is starting, draining, or its engine has died; another replica may answer;
+    ABORTED              of an item of a stream: a newer revision of its utterance took its place;
+    CANCELLED            of an item of a stream: the caller took it back. Of a call: its caller did, or gRPC in the
+    server ended it before anybody had begun it, without details;
+    UNAVAILABLE          the server is starting, draining, or its engine has died; another replica may answer. A proxy
+    that has too many calls waiting refuses with the same code, without details;
     DEADLINE_EXCEEDED    the caller's deadline passed, or cannot be met;
     UNAUTHENTICATED      the server wants a token, and the call has none, or not a good one;
     PERMISSION_DENIED    the caller's certificate shows nobody whom the server lets in;
