@@ -165,9 +165,7 @@ def _perhaps_bad(thresholds: Thresholds, canary: Window, stable: Window) -> tupl
     failed = canary.count(FAULTS) + canary.unanswered
     if not _is_over(thresholds, (failed, canary.telling), (stable.count(FAULTS) + stable.unanswered, stable.telling)):
         return ()
-    return (
-        f"{failed} of the canary's {canary.telling} calls failed: of so few, nobody can say whether that is much.",
-    )
+    return (f"{failed} of the canary's {canary.telling} calls failed: of so few, nobody can say whether that is much.",)
 
 
 def _too_often_again(thresholds: Thresholds, canary: Window) -> str:
