@@ -12,7 +12,7 @@ from intently_release.commands.deploy import DEPLOY
 from intently_release.commands.desk import Desk
 from intently_release.proxy.admin import EnvoyAdmin
 from intently_release.release.book import Book
-from intently_release.release.byhand import ByHand
+from intently_release.release.byhand import ByHand, Moved
 from intently_release.release.shifting import Shifting
 
 _STOPS_WITHIN_S = 15.0
@@ -33,24 +33,32 @@ async def by_hand(desk: Desk, options: argparse.Namespace) -> int:
             hands = ByHand(book, Shifting(desk.config, desk.layout, desk.store, admin), admin)
             match options.command:
                 case "shift":
-                    state, seconds = await hands.shift(options.percent)
+                    moved = await hands.shift(options.percent)
                 case "promote":
-                    state, seconds = await hands.promote()
+                    moved = await hands.promote()
                 case "abort":
-                    state, seconds = await hands.abort()
+                    moved = await hands.abort()
                 case "drain":
-                    state, seconds = await hands.drain(), 0.0
+                    moved = await hands.drain()
                 case _:
-                    state, seconds = await hands.rollback()
+                    moved = await hands.rollback()
+    _tell(moved, options)
+    return 0
+
+
+def _tell(moved: Moved, options: argparse.Namespace) -> None:
+    state, seconds = moved.state, moved.seconds
     if options.json:
         document = {"weights": state.weights, "stable": state.stable, "applied_s": round(seconds, 4)}
-        sys.stdout.write(json.dumps(document) + "\n")
-    elif options.command == "drain":
+        sys.stdout.write(json.dumps({**document, "finished": moved.finished}) + "\n")
+        return
+    if moved.finished:
+        sys.stdout.write(f"{moved.finished}\n")
+    if options.command == "drain":
         sys.stdout.write(f"{state.stable.other} finishes what it has, and ends\n")
-    else:
+    elif not moved.finished:
         shares = ", ".join(f"{color} {weight} %" for color, weight in state.weights.items())
         sys.stdout.write(f"new calls: {shares}; Envoy took it up after {seconds * 1e3:.0f} ms\n")
-    return 0
 
 
 async def _stop_release(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from intently_release.colors import Color, all_to
 from intently_release.commands.desk import Desk
 from intently_release.errors import Refused
 from intently_release.release.packaged import Packaged, read_packaged, revision_of
-from intently_release.state import Slot, State
+from intently_release.state import Entry, Event, Slot, State
 from intently_release.supervise.unproven import is_unproven, note_unproven
 
 logger = logging.getLogger(__name__)
@@ -44,9 +44,12 @@ def what_to_start(desk: Desk, bundle: Path | None, *, adopts: bool) -> Start:
     state = desk.store.read()
     if (wanted := _wanted(desk, state, bundle, adopts=adopts)) != state:
         with desk.store.held("up"):
-            wanted = _wanted(desk, desk.store.read(), bundle, adopts=adopts)
+            before = desk.store.read()
+            wanted = _wanted(desk, before, bundle, adopts=adopts)
             if wanted.slots[wanted.stable.other].bundle is None:
                 note_unproven(desk.layout, wanted.slots[wanted.stable].revision)
+            if wanted != before:
+                _note(desk, wanted)
             desk.store.write(wanted)
     return Start(wanted, first=not adopts and is_unproven(desk.layout, wanted))
 
@@ -95,6 +98,21 @@ def _instead(state: State, packaged: Packaged, *, adopts: bool) -> State:
         )
     slot = live.model_copy(update={"bundle": packaged.path, "revision": packaged.revision})
     return state.with_slot(state.stable, slot)
+
+
+def _note(desk: Desk, state: State) -> None:
+    """Tells the history of a bundle that goes live unjudged; once, though whoever was killed after it comes again."""
+    slot = _live(state)
+    entry = Entry(
+        event=Event.STARTED,
+        color=state.stable,
+        bundle=slot.bundle,
+        revision=slot.revision,
+        weights=state.weights,
+        reasons=("Started by `intently-release up`.",),
+    )
+    if not any(entry.model_copy(update={"at": known.at}) == known for known in desk.history.entries()[-1:]):
+        desk.history.append(entry)
 
 
 def _live(state: State) -> Slot:

@@ -35,7 +35,8 @@ class Releasing(Frozen):
     """How a new bundle takes the traffic over.
 
     Attributes:
-        steps: Percent of new calls that the canary gets, one after the other; the last is 100.
+        steps: Percent of new calls that the canary gets, one after the other; the last is 100. Each one before it is
+            judged, so there is one at least: at 100 there is no stable color to compare with.
         dwell: Seconds that a step is judged at least.
         patience: Seconds after which a step that saw too few calls is inconclusive.
         poll: Seconds between two looks.
@@ -62,4 +63,9 @@ class Releasing(Frozen):
     def _steps_rise_to_all(self) -> Self:
         if not self.steps or self.steps[-1] != 100 or list(self.steps) != sorted(set(self.steps)) or self.steps[0] == 0:
             raise ValueError(f"steps must rise from over 0 to 100, not {list(self.steps)}")
+        if len(self.steps) < 2:
+            raise ValueError(
+                "steps must hold a share below 100: the canary is judged there, beside the stable color, before it "
+                "gets everything; [50, 100] judges it once"
+            )
         return self

@@ -48,14 +48,20 @@ class Book:
         if not any(same(entry, known) for known in self._history.entries()[-1:]):
             self._history.append(entry)
 
-    def note_by_hand(self, entry: Entry) -> None:
-        """Tells the history of what an operator did."""
-        self._history.append(entry)
+    def tells_of(self, release: ReleaseState) -> bool:
+        """Whether the history knows of a release."""
+        return any(known.release == release.id for known in self._history.entries())
+
+    def told(self, state: State) -> State:
+        """Tells the history what is pending, once, and returns the state without it, which is not yet written."""
+        if state.pending is not None and state.pending not in self._history.entries()[-1:]:
+            self._history.append(state.pending)
+        return state.changed(pending=None)
 
 
 def same(entry: Entry, known: Entry) -> bool:
     """Whether both tell of the same thing."""
-    return (entry.event, entry.release) == (known.event, known.release)
+    return (entry.event, entry.release, entry.weights) == (known.event, known.release, known.weights)
 
 
 def under_way(state: State) -> ReleaseState:

@@ -1,7 +1,8 @@
 """One release from its beginning to its end, in steps that may be run again.
 
 What was reached is written down before the next thing is done, so that whoever is interrupted runs the command again
-and goes on from there. Who is told to stop first takes the canary's share back: nobody would judge it any more.
+and goes on from there. Who is told to stop, or cannot go on, first takes the canary's share back: nobody would judge it
+any more.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 
 from intently_release.colors import Color, all_to, split
 from intently_release.config import Releasing
-from intently_release.errors import Refused, ServerProblem
+from intently_release.errors import ProxyProblem, Refused, ReleaseError, ServerProblem
 from intently_release.release.aborting import Aborting
 from intently_release.release.book import Book, at, under_way
 from intently_release.release.judgement import Finding, Judgement
@@ -19,6 +20,7 @@ from intently_release.release.outcome import Ending, Result
 from intently_release.release.packaged import Packaged
 from intently_release.release.reporting import Event, Reporter
 from intently_release.release.traffic import Judge, Ready, Traffic
+from intently_release.release.unfinished import Unfinished
 from intently_release.state.history import Event as Happened
 from intently_release.state.state import Phase, ReleaseState, Slot, State
 
@@ -59,17 +61,20 @@ class Deploy:
         self._reporter = reporter
         self._mirror_percent = mirror_percent
         self._aborting = Aborting(book, traffic)
+        self._unfinished = Unfinished(book, traffic)
 
     async def run(self, packaged: Packaged) -> Result:
         """Takes a bundle live, or goes on with what was interrupted.
 
-        Cancelled, it gives the stable color everything first; the release can be gone on with.
+        Cancelled, or where Envoy or a disk fails, it gives the stable color everything first, as far as that can be
+        done; the release can be gone on with.
 
         Raises:
             Refused: if nothing runs, weights were moved by hand, or another bundle's release was interrupted.
-            ReleaseError: if Envoy or the state fail; the release stands where it stood.
+            ReleaseError: if Envoy or the state fail.
         """
         await self._traffic.must_be_possible()
+        await self._finish_what_was_begun()
         state = self._begin(packaged)
         if state is None:
             return Result(Ending.ALREADY_LIVE)
@@ -78,6 +83,18 @@ class Deploy:
         except asyncio.CancelledError:
             await self._retreat()
             raise
+        except Exception as error:
+            try:
+                await self._retreat((str(error),) if isinstance(error, ReleaseError) else ())
+            except Exception as also:
+                error.add_note(f"taking the canary's share back failed, too: {also}")
+                self._say("not_taken_back", f"the canary's share could not be taken back, as far as is known: {also}")
+            raise
+
+    async def _finish_what_was_begun(self) -> None:
+        """A release goes on by itself; what another command began, or a release whose end was cut off, does not."""
+        if self._book.state().release is None and (finished := await self._unfinished.finish()):
+            self._say("finished", finished)
 
     async def _go_on(self, packaged: Packaged) -> Result:
         state = self._book.state()
@@ -133,6 +150,8 @@ class Deploy:
                 f"{release.phase}: go on with `intently-release deploy {slot.bundle}`, or end it with "
                 "`intently-release abort`"
             )
+        if release.phase is Phase.STARTING and not self._book.tells_of(release):
+            self._book.note(Happened.STARTED, state, release)
         self._say("resumed", f"going on with release {release.id}, which was {release.phase}", release=release.id)
         return state
 
@@ -175,6 +194,7 @@ class Deploy:
         ):
             state = at(self._book.state(), Phase.SHIFTING).with_weights(split(canary, percent))
             seconds = await self._traffic.to(state)
+            self._book.note(Happened.SHIFTED, state, under_way(state))
             self._say("shifted", f"{percent} % to {canary}", percent=percent, applied_s=round(seconds, 4))
             if percent == 100:
                 break
@@ -240,15 +260,24 @@ class Deploy:
         )
         return Result(Ending.INCONCLUSIVE, reasons)
 
-    async def _retreat(self) -> None:
-        """Nobody will judge the canary from now on: it gets no share and no copies, and the steps begin anew."""
+    async def _retreat(self, reasons: tuple[str, ...] = ()) -> None:
+        """Nobody will judge the canary from now on: it gets no share and no copies, and the steps begin anew.
+
+        Raises:
+            ReleaseError: if that cannot be written down, or Envoy does not say that it has taken it up.
+        """
         state = self._book.state()
         if state.release is None or state.release.phase is Phase.ABORTING:
+            await self._traffic.to(state)  # it was taken back, or has ended: Envoy may not have heard so
             return
         if state.release.phase in {Phase.SHIFTING, Phase.BAKING}:
             state = at(state, Phase.SHIFTING).with_weights(all_to(state.stable))
-        await self._traffic.to(state)
-        self._book.note(Happened.INTERRUPTED, state, under_way(state))
+        try:
+            await self._traffic.to(state)
+        except ProxyProblem:  # it reads the new routes all the same, as soon as it can
+            self._book.note(Happened.INTERRUPTED, state, under_way(state), reasons)
+            raise
+        self._book.note(Happened.INTERRUPTED, state, under_way(state), reasons)
         self._say("interrupted", f"{state.stable} has all new traffic until somebody goes on")
 
     def _say(self, kind: str, text: str, **fields: object) -> None:

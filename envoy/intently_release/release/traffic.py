@@ -1,5 +1,6 @@
 """What a release needs of whoever moves traffic, and of whoever judges it."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from intently_release.colors import Color
@@ -17,8 +18,18 @@ class Traffic(Protocol):
     async def to(self, state: State, mirror_to: Color | None = None) -> float:
         """Makes a state the wanted one, and returns once new calls go by it: after how many seconds."""
 
+    async def follows(self, state: State) -> bool:
+        """Whether new calls go by this state."""
+
     async def serves(self, color: Color) -> bool:
         """Whether Envoy holds a server of this color for healthy."""
+
+
+class Counting(Protocol):
+    """Counts what is under way."""
+
+    async def calls_under_way(self) -> Mapping[Color, int]:
+        """Calls that are no streams, by color; a color of which nothing is known is left out."""
 
 
 class Ready(Protocol):

@@ -25,6 +25,7 @@ class Event(enum.StrEnum):
     INCONCLUSIVE = "inconclusive"
     INTERRUPTED = "interrupted"
     ROLLED_BACK = "rolled back"
+    DRAINED = "drained"
 
 
 class Entry(BaseModel):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from intently_release.colors import Color, Weights
+from intently_release.state.history import Entry
 
 
 class Phase(enum.StrEnum):
@@ -81,6 +82,7 @@ class State(_Frozen):
         slots: By color. A color that is not given is empty and stopped.
         release: None while there is none under way.
         previous: The color that was stable before and is kept for a rollback; None if there is none.
+        pending: What the history shall be told once Envoy routes by this; None where it was told, and of a release.
     """
 
     stable: Color
@@ -88,6 +90,7 @@ class State(_Frozen):
     slots: dict[Color, Slot] = Field(validate_default=True, default={})
     release: ReleaseState | None = None
     previous: Color | None = None
+    pending: Annotated[Entry | None, Field(exclude_if=lambda entry: entry is None)] = None
 
     @field_validator("slots")
     @classmethod

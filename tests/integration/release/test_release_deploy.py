@@ -69,10 +69,12 @@ async def test_a_good_bundle_goes_live_and_nobody_notices(healthy: Stack) -> Non
     assert healthy.state["weights"] == all_to(canary)
     kinds = [event["event"] for event in done.events if event["event"] != "look"]
     assert kinds == ["started", "ready", "golden", "shifted", "shifted", "promoted"]
-    history = healthy.run("history", "-n", "2").events
-    assert [(entry["event"], entry["bundle"]) for entry in history] == [
-        ("started", str(bundle)),
-        ("promoted", str(bundle)),
+    history = healthy.run("history", "-n", "4").events
+    assert [(entry["event"], entry["bundle"], entry["weights"][canary]) for entry in history] == [
+        ("started", str(bundle), 0),
+        ("shifted", str(bundle), 25),
+        ("shifted", str(bundle), 100),
+        ("promoted", str(bundle), 100),
     ]
 
 
@@ -196,17 +198,21 @@ async def test_who_is_killed_goes_on_from_there(healthy: Stack, until: str) -> N
 async def test_an_old_color_that_is_stopped_loses_nothing() -> None:
     with stack(*QUICK, releasing={"old_color": "stop"}) as made:
 
-        def deploy_and_stop() -> Done:
+        def deploy_and_stop(old: str) -> Done:
             done = made.run("deploy", str(made.another()))
-            while made.observed()["blue-0"]["pid"] is not None:
+            while made.observed()[f"{old}-0"]["pid"] is not None:
                 time.sleep(0.05)
             return done
 
-        done, load = await under_load(made, deploy_and_stop)
+        there, load_there = await under_load(made, lambda: deploy_and_stop("blue"))
+        back, load_back = await under_load(made, lambda: deploy_and_stop("green"))
+        weights = made.state["weights"]
         refused = made.run("rollback")
 
-    assert done.code == 0, done.errors
-    assert load.failures == []
+    for done, load in ((there, load_there), (back, load_back)):
+        assert done.code == 0, done.errors
+        assert load.failures == []
+    assert weights == all_to(Color.BLUE)
     assert refused.code == 2
     assert "nothing to go back to" in refused.errors
 

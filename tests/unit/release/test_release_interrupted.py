@@ -1,109 +1,31 @@
 """A release that is killed at any moment and run again, with the same plan or another: what it must never come to."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from intently_release.colors import Color, all_to
+from intently_release.colors import Color, all_to, split
 from intently_release.config import Releasing
 from intently_release.errors import Refused
 from intently_release.layout import Layout
 from intently_release.release.aborting import Aborting
-from intently_release.release.book import Book
 from intently_release.release.deploy import Deploy
-from intently_release.release.judgement import Finding, Judgement
+from intently_release.release.judgement import Finding
 from intently_release.release.outcome import Ending
 from intently_release.release.packaged import Packaged, read_packaged
-from intently_release.release.reporting import Event, Look
 from intently_release.state.history import Event as Happened
 from intently_release.state.history import History
 from intently_release.state.state import Phase, Slot, State
 from intently_release.state.store import Store
 from support.paths import BUNDLE
+from support.release_world import Killed, World
 
 BLUE, GREEN = Color.BLUE, Color.GREEN
 SLOW = Releasing(steps=(5, 25, 50, 100))
 FAST = Releasing(steps=(50, 100), bake=0.0)
 STOPPING = Releasing(steps=(10, 100), old_color="stop")
 PLANS = {"default": SLOW, "fast": FAST, "stop": STOPPING}
-
-
-class Killed(BaseException):
-    """As by kill -9: nothing of the program runs after it."""
-
-
-@dataclass
-class World:
-    """Envoy and the servers, as far as a release sees them; and the moment at which it is killed.
-
-    Attributes:
-        bad_from: The share from which on the canary is bad; over 100 for a good one.
-        kill_at: How many changes are made before the kill; None for none.
-        judged: Shares at which the canary was looked at, and what was found.
-        shares: What Envoy gave the canary, one after the other.
-    """
-
-    store: Store
-    bad_from: int = 101
-    stable_serves: bool = True
-    idle: bool = True
-    finding: Finding | None = None
-    kill_at: int | None = None
-    changes: int = 0
-    judged: list[tuple[str, int, Finding]] = field(default_factory=list)
-    shares: list[int] = field(default_factory=list)
-
-    def change(self) -> None:
-        """Counts one; kills if it is the last."""
-        if self.kill_at is not None and self.changes >= self.kill_at:
-            raise Killed
-        self.changes += 1
-
-    async def must_be_possible(self) -> None:
-        """It is."""
-
-    async def to(self, state: State, mirror_to: Color | None = None) -> float:
-        """Writes, and then moves."""
-        del mirror_to
-        self.change()
-        self.store.write(state)
-        self.change()
-        self.shares.append(state.weights[GREEN])
-        return 0.0
-
-    async def serves(self, color: Color) -> bool:
-        """Green always does."""
-        return color is GREEN or self.stable_serves
-
-    async def wait(self, color: Color, packaged: Packaged) -> float:
-        """At once."""
-        del color, packaged
-        return 0.0
-
-    async def step(self, name: str, state: State, canary: Color) -> Judgement:
-        """As bad as it is."""
-        share = state.weights[canary]
-        found = self.finding or (Finding.BAD if share >= self.bad_from else Finding.GOOD)
-        self.judged.append((name, share, found))
-        return Judgement(found, (f"{found} at {share} %.",))
-
-    async def watch(self, name: str, state: State, canary: Color, seconds: float) -> Judgement:
-        """As bad as it is."""
-        del seconds
-        return await self.step(name, state, canary)
-
-    async def wait_idle(self, color: Color, within_s: float) -> bool:
-        """Whether it is."""
-        del color, within_s
-        return self.idle
-
-    def event(self, event: Event) -> None:
-        """Nobody looks."""
-
-    def look(self, look: Look) -> None:
-        """Nobody looks."""
 
 
 @pytest.fixture
@@ -128,10 +50,9 @@ async def golden(color: Color, packaged: Packaged) -> list[str]:
     return []
 
 
-def deploy(layout: Layout, world: World, plan: Releasing) -> Deploy:
+def deploy(world: World, plan: Releasing) -> Deploy:
     """A release that this world carries out."""
-    book = Book(Store(layout), History(layout))
-    return Deploy(plan, book, world, world, golden, world, world)
+    return Deploy(plan, world.book, world, world, golden, world, world)
 
 
 def state_of(layout: Layout) -> State:
@@ -141,18 +62,24 @@ def state_of(layout: Layout) -> State:
     return state
 
 
+def anew(layout: Layout, state: State) -> None:
+    """As if nothing had been done yet."""
+    Store(layout).write(state)
+    layout.history.unlink(missing_ok=True)
+
+
 def kills() -> Iterator[int]:
     """Every moment that a release has: it makes fewer changes than that."""
-    return iter(range(30))
+    return iter(range(40))
 
 
-async def killed_and_again(layout: Layout, world: World, canary: Packaged, plans: Sequence[Releasing]) -> Ending:
+async def killed_and_again(world: World, canary: Packaged, plans: Sequence[Releasing]) -> Ending:
     """Runs the first plan until the kill, and then the second to its end."""
     try:
-        return (await deploy(layout, world, plans[0]).run(canary)).ending
+        return (await deploy(world, plans[0]).run(canary)).ending
     except Killed:
         world.kill_at = None
-        return (await deploy(layout, world, plans[1]).run(canary)).ending
+        return (await deploy(world, plans[1]).run(canary)).ending
 
 
 @pytest.mark.parametrize("again", PLANS)
@@ -162,13 +89,14 @@ async def test_a_good_canary_is_live_in_the_end_and_was_judged(
 ) -> None:
     before = state_of(layout)
     for kill_at in kills():
-        Store(layout).write(before)
-        world = World(Store(layout), kill_at=kill_at)
+        anew(layout, before)
+        world = World(layout, kill_at=kill_at)
 
-        ending = await killed_and_again(layout, world, canary, (PLANS[first], PLANS[again]))
+        ending = await killed_and_again(world, canary, (PLANS[first], PLANS[again]))
 
         state = state_of(layout)
         assert ending in {Ending.PROMOTED, Ending.ALREADY_LIVE}
+        assert await world.follows(state)
         assert (state.stable, state.weights, state.release) == (GREEN, all_to(GREEN), None)
         assert state.slots[GREEN].wanted == "running"
         assert any(0 < share < 100 and found is Finding.GOOD for _, share, found in world.judged)
@@ -180,16 +108,17 @@ async def test_a_good_canary_is_live_in_the_end_and_was_judged(
 async def test_a_bad_canary_is_taken_back(again: str, bad_from: int, layout: Layout, canary: Packaged) -> None:
     before = state_of(layout)
     for kill_at in kills():
-        Store(layout).write(before)
-        world = World(Store(layout), bad_from=bad_from, kill_at=kill_at)
+        anew(layout, before)
+        world = World(layout, bad_from=bad_from, kill_at=kill_at)
         if PLANS[again].bake == 0 and bad_from == 100:
             continue  # who does not bake does not look at what has all the traffic
 
-        ending = await killed_and_again(layout, world, canary, (SLOW, PLANS[again]))
+        ending = await killed_and_again(world, canary, (SLOW, PLANS[again]))
 
         state = state_of(layout)
         assert ending is Ending.ABORTED
         assert (state.stable, state.weights, state.release) == (BLUE, all_to(BLUE), None)
+        assert await world.follows(state)
         assert state.slots[GREEN].wanted == "stopped"
         assert world.shares[-1] == 0
 
@@ -198,16 +127,16 @@ async def test_a_bad_canary_is_taken_back(again: str, bad_from: int, layout: Lay
 async def test_what_was_written_down_as_bad_gets_no_second_chance(again: str, layout: Layout, canary: Packaged) -> None:
     before, met = state_of(layout), 0
     for kill_at in kills():
-        Store(layout).write(before)
-        world = World(Store(layout), bad_from=25, kill_at=kill_at)
+        anew(layout, before)
+        world = World(layout, bad_from=25, kill_at=kill_at)
         try:
-            await deploy(layout, world, SLOW).run(canary)
+            await deploy(world, SLOW).run(canary)
         except Killed:
             found = state_of(layout).release
             if found is None or found.phase is not Phase.ABORTING:
                 continue
             world.kill_at, world.judged, world.shares = None, [], []
-            result = await deploy(layout, world, PLANS[again]).run(canary)
+            result = await deploy(world, PLANS[again]).run(canary)
             assert (result.ending, result.reasons) == (Ending.ABORTED, ("bad at 25 %.",))
             assert (world.judged, set(world.shares)) == ([], {0})
             met += 1
@@ -218,15 +147,15 @@ async def test_an_abort_that_is_killed_is_finished_by_hand_too(layout: Layout, c
     before = state_of(layout)
     finished = 0
     for kill_at in kills():
-        Store(layout).write(before)
-        world = World(Store(layout), bad_from=25, kill_at=kill_at)
+        anew(layout, before)
+        world = World(layout, bad_from=25, kill_at=kill_at)
         try:
-            await deploy(layout, world, SLOW).run(canary)
+            await deploy(world, SLOW).run(canary)
         except Killed:
             world.kill_at = None
             state = state_of(layout)
             if state.release is not None and state.release.phase is Phase.ABORTING:
-                await Aborting(Book(Store(layout), History(layout)), world).finish(state)
+                await Aborting(world.book, world).finish(state)
                 finished += 1
                 assert state_of(layout).slots[GREEN].wanted == "stopped"
                 assert state_of(layout).release is None
@@ -234,9 +163,9 @@ async def test_an_abort_that_is_killed_is_finished_by_hand_too(layout: Layout, c
 
 
 async def test_the_only_color_that_serves_is_not_stopped(layout: Layout, canary: Packaged) -> None:
-    world = World(Store(layout), bad_from=25, stable_serves=False)
+    world = World(layout, bad_from=25, stable_serves=False)
 
-    result = await deploy(layout, world, SLOW).run(canary)
+    result = await deploy(world, SLOW).run(canary)
 
     assert result.ending is Ending.ABORTED
     assert "blue has no healthy server" in result.reasons[-1]
@@ -246,9 +175,9 @@ async def test_the_only_color_that_serves_is_not_stopped(layout: Layout, canary:
 
 @pytest.mark.parametrize("finding", [Finding.INCONCLUSIVE, Finding.NO_TRAFFIC])
 async def test_what_nobody_can_say_is_no_pass(finding: Finding, layout: Layout, canary: Packaged) -> None:
-    world = World(Store(layout), finding=finding)
+    world = World(layout, finding=finding)
 
-    result = await deploy(layout, world, SLOW).run(canary)
+    result = await deploy(world, SLOW).run(canary)
 
     assert result.ending is Ending.INCONCLUSIVE
     state = state_of(layout)
@@ -257,16 +186,16 @@ async def test_what_nobody_can_say_is_no_pass(finding: Finding, layout: Layout, 
 
 
 async def test_a_color_with_calls_under_way_is_not_stopped(layout: Layout, canary: Packaged) -> None:
-    world = World(Store(layout), idle=False)
+    world = World(layout, idle=False)
 
-    await deploy(layout, world, STOPPING).run(canary)
+    await deploy(world, STOPPING).run(canary)
 
     assert state_of(layout).slots[BLUE].wanted == "running"
     assert state_of(layout).previous is BLUE
 
 
 async def test_a_stopped_color_is_nothing_to_go_back_to(layout: Layout, canary: Packaged) -> None:
-    await deploy(layout, World(Store(layout)), STOPPING).run(canary)
+    await deploy(World(layout), STOPPING).run(canary)
 
     assert state_of(layout).slots[BLUE].wanted == "stopped"
     assert state_of(layout).previous is None
@@ -275,14 +204,15 @@ async def test_a_stopped_color_is_nothing_to_go_back_to(layout: Layout, canary: 
 async def test_the_history_tells_everything_once(layout: Layout, canary: Packaged) -> None:
     before = state_of(layout)
     for kill_at in kills():
-        Store(layout).write(before)
-        layout.history.unlink(missing_ok=True)
+        anew(layout, before)
 
-        await killed_and_again(layout, World(Store(layout), kill_at=kill_at), canary, (SLOW, SLOW))
+        await killed_and_again(World(layout, kill_at=kill_at), canary, (SLOW, SLOW))
 
         events = [entry.event for entry in History(layout).entries()]
         assert events.count(Happened.PROMOTED) == 1
-        assert events[0] is Happened.STARTED or kill_at == 0
+        assert (events[0], events.count(Happened.STARTED)) == (Happened.STARTED, 1)
+        shifts = [entry.weights for entry in History(layout).entries() if entry.event is Happened.SHIFTED]
+        assert shifts == [split(GREEN, percent) for percent in SLOW.steps]
 
 
 async def test_a_share_given_by_hand_is_not_taken_without_a_word(layout: Layout, canary: Packaged) -> None:
@@ -290,7 +220,7 @@ async def test_a_share_given_by_hand_is_not_taken_without_a_word(layout: Layout,
 
     for packaged in (canary, read_packaged(BUNDLE)):
         with pytest.raises(Refused, match="green has 50 % of new calls, by hand"):
-            await deploy(layout, World(Store(layout)), SLOW).run(packaged)
+            await deploy(World(layout), SLOW).run(packaged)
 
 
 async def test_a_bundle_rebuilt_where_the_live_one_lies_is_refused(layout: Layout) -> None:
@@ -298,4 +228,4 @@ async def test_a_bundle_rebuilt_where_the_live_one_lies_is_refused(layout: Layou
     Store(layout).write(state.with_slot(BLUE, state.slots[BLUE].model_copy(update={"revision": "0" * 64})))
 
     with pytest.raises(Refused, match="into a folder of its own"):
-        await deploy(layout, World(Store(layout)), SLOW).run(read_packaged(BUNDLE))
+        await deploy(World(layout), SLOW).run(read_packaged(BUNDLE))

@@ -51,6 +51,17 @@ def test_the_history_shows_what_a_reason_quotes_as_it_is(tmp_path: Path, capsys:
     assert "[/x]" in capsys.readouterr().out
 
 
+def test_the_history_shows_what_share_a_color_had_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for event, percent in ((Happened.SHIFTED, 25), (Happened.DRAINED, 0)):
+        History(Layout(tmp_path)).append(Entry(event=event, color=Color.GREEN, weights=split(Color.GREEN, percent)))
+
+    assert run(["history", "--run-dir", str(tmp_path)]) == 0
+
+    _, shifted, drained = capsys.readouterr().out.splitlines()
+    assert shifted.split()[2:] == ["shifted", "green", "25", "%"]
+    assert drained.split()[2:] == ["drained", "green", "0", "%"]
+
+
 @pytest.mark.parametrize("kind", [JsonReporter, LineReporter])
 def test_a_release_outlives_whoever_watched_it(
     kind: type[JsonReporter | LineReporter], unread: TextIO, caplog: pytest.LogCaptureFixture
