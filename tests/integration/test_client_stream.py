@@ -232,6 +232,13 @@ async def test_an_item_has_a_deadline_of_its_own(server: InMemory) -> None:
         assert await stream.classify("hello again")
 
 
+async def test_an_item_has_the_client_s_deadline_where_it_has_none_of_its_own(server: InMemory) -> None:
+    server.engine.hold()
+    async with IntentClient(server.served.address, timeout_s=0.5) as client, client.stream() as stream:
+        with pytest.raises(DeadlineExceededError):
+            await stream.classify("hello")
+
+
 async def test_a_bad_item_never_ends_the_stream(server: InMemory) -> None:
     async with IntentClient(server.served.address) as client, client.stream() as stream:
         with pytest.raises(InvalidRequestError) as invalid:
