@@ -150,6 +150,7 @@ def host(folder: Path, *, command: tuple[str, ...] | None = None, **servers: obj
         "listener": {"address": free_address()},
         "colors": {color.value: {"endpoints": [free_address()]} for color in Color},
         "servers": {"command": [*(command or in_memory)], "drain_delay": 0.1, "backoff_first": 0.1, **servers},
+        "traffic": {"health": {"interval": 0.05}},
     }
     config_file.write_text(yaml.safe_dump(document))
     made = Host(read_config(config_file), Layout(run_dir), config_file, [])

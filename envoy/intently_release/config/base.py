@@ -18,6 +18,9 @@ def _checked_address(text: str) -> str:
     return text
 
 
+_ALL_OF_IT = {"0.0.0.0", "::"}  # noqa: S104  # compared with, not listened at
+_LOOPBACK = {"127.0.0.1", "::1"}
+
 Address = Annotated[str, AfterValidator(_checked_address)]
 """HOST:PORT."""
 
@@ -31,6 +34,14 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 def host_of(address: str) -> str:
     """The host of a HOST:PORT, without the brackets of IPv6."""
     return address.rpartition(":")[0].strip("[]")
+
+
+def meet(one: str, other: str) -> bool:
+    """Whether two HOST:PORT cannot both be listened at on this host: all of its addresses are also its loopback's."""
+    if port_of(one) != port_of(other):
+        return False
+    hosts = {"127.0.0.1" if host_of(each) == "localhost" else host_of(each) for each in (one, other)}
+    return len(hosts) == 1 or (bool(hosts & _ALL_OF_IT) and hosts <= _ALL_OF_IT | _LOOPBACK)
 
 
 def port_of(address: str) -> int:

@@ -6,7 +6,8 @@ from typing import Self
 import yaml
 from pydantic import ValidationError, model_validator
 
-from intently_release.config.base import Address, Frozen
+from intently_release.colors import Color
+from intently_release.config.base import Address, Frozen, meet
 from intently_release.config.listener import Listener
 from intently_release.config.releasing import Releasing
 from intently_release.config.servers import Colors, Servers
@@ -43,6 +44,36 @@ class ReleaseConfig(Frozen):
                 f"traffic.max_concurrent_streams ({self.traffic.max_concurrent_streams}) is over "
                 f"servers.max_concurrent_streams ({self.servers.max_concurrent_streams}): servers would refuse "
                 "streams, and Envoy would take healthy ones for ill"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _addresses_differ(self) -> Self:
+        listener = self.listener.address
+        if self.metrics is not None and meet(self.metrics, listener):
+            raise ValueError(f"metrics ({self.metrics}) is where callers come in: listener.address is {listener}")
+        for color in Color:
+            for endpoint in self.colors.of(color).endpoints:
+                for name, address in (("listener.address", listener), ("metrics", self.metrics)):
+                    if address is not None and meet(address, endpoint):
+                        raise ValueError(
+                            f"{name} ({address}) is also an endpoint of {color} ({endpoint}): Envoy and that server "
+                            "cannot both listen there"
+                        )
+        return self
+
+    @model_validator(mode="after")
+    def _times_suffice(self) -> Self:
+        health, delay = self.traffic.health, self.servers.drain_delay
+        if delay < (notices := health.interval * health.unhealthy_threshold):
+            raise ValueError(
+                f"servers.drain_delay ({delay:g} s) is below the {notices:g} s that Envoy needs to notice that a "
+                "server leaves (traffic.health.interval x unhealthy_threshold): calls would go to one that refuses them"
+            )
+        if self.releasing.dwell > self.releasing.patience:
+            raise ValueError(
+                f"releasing.dwell ({self.releasing.dwell:g} s) is over releasing.patience "
+                f"({self.releasing.patience:g} s): every step would be inconclusive before it is judged"
             )
         return self
 

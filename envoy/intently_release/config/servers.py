@@ -24,6 +24,12 @@ class ColorServers(Frozen):
     discovery: Literal["static", "dns"] = "static"
     env: dict[str, str] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _each_is_another(self) -> Self:
+        if twice := sorted({each for each in self.endpoints if self.endpoints.count(each) > 1}):
+            raise ValueError(f"endpoints has {', '.join(twice)} twice: one server cannot be two")
+        return self
+
 
 class Colors(Frozen):
     """Both colors."""

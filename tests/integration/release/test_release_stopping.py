@@ -18,7 +18,9 @@ PAUSE_S = 0.05
 @pytest.fixture(scope="module")
 def patient() -> Iterator[Stack]:
     """A stack whose steps last longer than the tests."""
-    with stack("--step-ms", "2", "--batch", "64", releasing={"dwell": 60.0, "steps": [50, 100]}) as made:
+    with stack(
+        "--step-ms", "2", "--batch", "64", releasing={"dwell": 60.0, "patience": 90.0, "steps": [50, 100]}
+    ) as made:
         yield made
 
 
