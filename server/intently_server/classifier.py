@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from intently_server.admission import Admission, Place
@@ -51,6 +51,10 @@ class Classifier:
         self._inline = _InlineBudget(_INLINE_CHARS)
         self._long = admission.threads(_LONG_THREADS, "tokenize-long")
         self._short = admission.threads(_SHORT_THREADS, "tokenize-short")
+
+    def latest_possible(self, texts: Sequence[str]) -> int:
+        """See `PromptEncoder.latest_possible`."""
+        return self._encoder.latest_possible(texts)
 
     async def classify(self, query: Query, caller: Caller, stages: Stages) -> Classification:
         """Returns the intent of one utterance. Cancelling the call aborts the work inside the engine.

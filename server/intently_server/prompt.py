@@ -99,6 +99,17 @@ class PromptEncoder:
         self._check_size(query)
         return len(query.text) + sum(len(turn.text) for turn in self._possible(query))
 
+    def latest_possible(self, texts: Sequence[str]) -> int:
+        """How many of the latest of these texts one prompt can hold at most, even without an utterance."""
+        return self._latest_within(self._room, texts)
+
+    def _latest_within(self, room: int, texts: Sequence[str]) -> int:
+        for index in range(len(texts) - 1, -1, -1):
+            room -= self._length.fewest(texts[index])
+            if room < 0:
+                return len(texts) - 1 - index
+        return len(texts)
+
     def _encode(self, text: str) -> list[int]:
         return self._encode_all([text])[0]
 
@@ -132,11 +143,7 @@ class PromptEncoder:
         if not (query.allow_truncation or query.trim_context):
             return context
         room = self._room - self._length.fewest(query.text)
-        for index in range(len(context) - 1, -1, -1):
-            room -= self._length.fewest(context[index].text)
-            if room < 0:
-                return context[index + 1 :]
-        return context
+        return context[len(context) - self._latest_within(room, [turn.text for turn in context]) :]
 
     def _cut(self, utterance: list[int], turns: list[list[int]]) -> tuple[list[int], list[list[int]]]:
         room = self._room - len(utterance)

@@ -176,6 +176,19 @@ async def test_context_is_accumulated_and_forgotten(server: InMemory, bundle: Bu
     ]
 
 
+async def test_a_context_ends_where_no_prompt_can_hold_more(server: InMemory, bundle: Bundle) -> None:
+    """What was cut on request is a turn all the same, and none that any prompt will have; nor is what came before."""
+    stream = StreamCaller(server.served.intents)
+    await stream.open(accumulate_context=True)
+    for request_id, text in (("1", "before"), ("2", "word " * 6_000), ("3", "after"), ("4", "at last")):
+        request = pb.ClassifyRequest(request_id=request_id, text=text, allow_truncation=True)
+        await stream.send(pb.ClassifyStreamRequest(item=pb.ClassifyItem(request=request)))
+        assert (await stream.receive()).response.truncated is (request_id == "2")
+    assert await stream.finish() == []
+
+    assert server.engine.prompts[-2:] == [prompt_of(bundle, "after"), prompt_of(bundle, "at last", "after")]
+
+
 async def test_without_accumulation_items_know_nothing_of_each_other(server: InMemory, bundle: Bundle) -> None:
     stream = StreamCaller(server.served.intents)
     await stream.open(ordered=True)

@@ -1,6 +1,7 @@
 """Speech and typing on a stream: a newer revision of an utterance replaces those that the engine was not given yet."""
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -89,6 +90,32 @@ async def test_a_revision_that_is_not_newer_is_refused(busy: tuple[InMemory, Str
     assert refused.error.request_id == "late"
     assert is_superseded(refused)
     assert [answer.response.request_id for answer in answers] == ["first", "newest"]
+
+
+@pytest.mark.parametrize("wrong", [{"text": " "}, {"candidates": ["no such intent"]}, {"top_k": 0}])
+async def test_a_revision_that_is_refused_replaces_none(
+    busy: tuple[InMemory, StreamCaller], wrong: dict[str, Any]
+) -> None:
+    server, stream = busy
+    await stream.item("good", text="wake me", utterance_id="u", sequence=1)
+    request = pb.ClassifyRequest(
+        request_id="bad",
+        text=wrong.get("text", "wake me at"),
+        candidate_intents=wrong.get("candidates"),
+        top_k=wrong.get("top_k"),
+    )
+    await stream.send(pb.ClassifyStreamRequest(item=pb.ClassifyItem(request=request, utterance_id="u", sequence=2)))
+    bad = await stream.receive()
+    await stream.item("late", text="wake", utterance_id="u", sequence=1)
+    late = await stream.receive()
+
+    server.engine.release()
+    answers = await stream.finish()
+
+    assert (bad.error.request_id, reason_of(bad.error.status)) == ("bad", "INVALID_INPUT")
+    assert late.error.request_id == "late"
+    assert is_superseded(late)
+    assert [answer.response.request_id for answer in answers] == ["first", "good"]
 
 
 async def test_a_revision_keeps_its_utterance_s_place(busy: tuple[InMemory, StreamCaller]) -> None:

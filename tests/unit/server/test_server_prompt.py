@@ -53,6 +53,19 @@ def laid_out(tokenizer: Tokenizer, text: str, context: Sequence[Turn]) -> list[i
     return [token for piece, special in pieces for token in ids_of(tokenizer, piece, special=special)]
 
 
+def test_of_texts_that_are_too_long_for_a_prompt_only_the_latest_are_possible(
+    encoder: PromptEncoder, new_tokenizer: NewTokenizer
+) -> None:
+    few = narrow(encoder, new_tokenizer, 100)
+    whole, hopeless = "wake me ", "wake me " * 4000
+
+    assert few.latest_possible([]) == 0
+    assert few.latest_possible([whole] * 5) == 5
+    assert few.latest_possible([whole, hopeless, whole, whole]) == 2
+    assert few.latest_possible([whole, hopeless]) == 0
+    assert len(few.encode(whole, [Turn(Role.USER, whole)] * 5).token_ids) <= 100 + len(few.encode("").token_ids)
+
+
 def narrow(encoder: PromptEncoder, new_tokenizer: NewTokenizer, room: int) -> PromptEncoder:
     """An encoder with room for exactly so many tokens beside the fixed pieces."""
     fixed = len(encoder.encode("").token_ids)

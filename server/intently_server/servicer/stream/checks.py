@@ -35,7 +35,8 @@ def check_item(
 
     Args:
         item: What came.
-        validator: Of what becomes a turn of the context: what is refused must not, or every later item would be.
+        validator: Of what replaces others: an older revision, which would be lost for one that is refused, or a turn of
+            the context, with which every later item would be refused.
         in_flight: The ids that are taken.
         accumulates: Whether the stream accumulates its context.
 
@@ -59,5 +60,6 @@ def check_item(
         violations.append(Violation("item.utterance_id", f"is longer than {MAX_REQUEST_ID_CHARS} characters"))
     if violations:
         raise InvalidInput(violations)
-    if accumulates:
+    if accumulates or item.utterance_id:
+        validator.check_counts(len(request.context), len(request.candidate_intents))
         validator.check(convert.query(request))

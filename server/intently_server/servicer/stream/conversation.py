@@ -1,6 +1,6 @@
 """The context that a stream accumulates: what the user said, as long as it was answered."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.servicer.stream.item import Item
@@ -11,16 +11,20 @@ class Conversation:
 
     What is refused, superseded or taken back is no turn: sent again, it would stand there twice, and a text that fits
     in no prompt would be refused with every later item. What is in flight is one until that shows; it costs older turns
-    their place only once it is answered.
+    their place only once it is answered. What no prompt can hold any more is not kept.
 
     Args:
         max_turns: The oldest are dropped beyond so many.
+        latest_possible: How many of the latest of these texts one prompt can hold; the others are dropped too.
         turns: To begin with.
     """
 
-    def __init__(self, max_turns: int, turns: Iterable[pb.Turn] = ()) -> None:
+    def __init__(
+        self, max_turns: int, latest_possible: Callable[[Sequence[str]], int], turns: Iterable[pb.Turn] = ()
+    ) -> None:
         self._max_turns = max_turns
-        self._settled = list(turns)
+        self._latest_possible = latest_possible
+        self._settled = self._latest(list(turns))
         self._open: list[tuple[pb.Turn, Item]] = []  # no more than are in flight
 
     def turns(self) -> list[pb.Turn]:
@@ -35,6 +39,7 @@ class Conversation:
     def add(self, text: str, item: Item) -> None:
         """Makes an item's text a turn."""
         self._open.append((pb.Turn(role=pb.ROLE_USER, text=text), item))
+        item.answer.add_done_callback(lambda _: self._settle())  # not with the next item: a stream may fall silent
 
     def _settle(self) -> None:
         """Moves on past those that were answered, as far as all before them are decided."""
@@ -44,4 +49,5 @@ class Conversation:
         self._settled = self._latest(self._settled)
 
     def _latest(self, turns: list[pb.Turn]) -> list[pb.Turn]:
-        return turns[max(0, len(turns) - self._max_turns) :]
+        turns = turns[max(0, len(turns) - self._max_turns) :]
+        return turns[len(turns) - self._latest_possible([turn.text for turn in turns]) :]

@@ -101,7 +101,7 @@ class StreamSession:
         )
         self._places = asyncio.Semaphore(self._ready.max_in_flight)
         self._accumulates = config.accumulate_context
-        self._conversation = Conversation(limits.max_context_turns, config.initial_context)
+        self._conversation = Conversation(limits.max_context_turns, classifier.latest_possible, config.initial_context)
         self._outbox = Outbox(ordered=config.ordered or config.accumulate_context)
         self._in_flight = InFlight()
         self._owed = 0  # messages read whose answers are not written
