@@ -57,6 +57,7 @@ def test_what_is_said_is_taken(tmp_path: Path) -> None:
         ("releasing: {steps: [5, 50]}", "steps must rise"),
         ("releasing: {steps: [0, 100]}", "steps must rise"),
         ("releasing: {steps: []}", "steps must rise"),
+        ("releasing: {steps: [100]}", "steps must hold a share below 100: the canary is judged there"),
         ("releasing: {thresholds: {bad_share: 2}}", "releasing.thresholds.bad_share"),
         ("servers: {command: []}", "servers.command"),
         ("servers: {max_wait: 1}", "retries would multiply an overload"),
