@@ -43,8 +43,9 @@ class LogContext:
 
     def call(self, method: str, metadata: Metadata, connection: str, arrived: float) -> CallObserver:
         """See `Observer.call`."""
+        before = get_current_span()  # of whoever started the server, if anybody
         observed = self._observer.call(method, metadata, connection, arrived)
-        if not get_current_span().get_span_context().is_valid:
+        if get_current_span() is before:
             attach(self._callers.context(metadata) or self._own())
         return observed
 
