@@ -18,7 +18,7 @@ import yaml
 from support.bundles import Manifest, copy_bundle, edit_manifest
 from support.paths import BUNDLE, ROOT
 from support.server_process import SMALL_ENGINE
-from support.serving import free_address
+from support.serving import free_addresses
 
 COMMAND = (sys.executable, "-m", "intently_release.commands.main")
 _UP_WITHIN_S = 240.0  # vLLM's start, on a busy machine
@@ -204,15 +204,15 @@ def prepared(*server_flags: str, real_engine: bool = False, **changes: Mapping[s
 def _made(
     folder: Path, server_flags: tuple[str, ...], changes: Mapping[str, Mapping[str, Any]], real_engine: bool
 ) -> Stack:
-    address = free_address()
+    address, metrics, *endpoints = free_addresses(4)
     command = [sys.executable, "-m", "support.in_memory_process", *server_flags]
     if real_engine:
         command = ["intently-server", *SMALL_ENGINE]
     document: dict[str, Any] = {
         "run_dir": str(folder / "run"),
-        "metrics": free_address(),
+        "metrics": metrics,
         "listener": {"address": address},
-        "colors": {color: {"endpoints": [free_address()]} for color in ("blue", "green")},
+        "colors": {color: {"endpoints": [each]} for color, each in zip(("blue", "green"), endpoints, strict=True)},
         "servers": {"command": command, "flags": ["--admin-address", ""], "drain_delay": 1.2, "drain_timeout": 20.0},
         "releasing": dict(_QUICK),
     }

@@ -78,6 +78,14 @@ async def serving(bundle: Path, start_engine: EngineFactory, **settings: Any) ->
         await task
 
 
+def free_addresses(count: int) -> list[str]:
+    """So many of them, each another."""
+    found: set[str] = set()
+    while len(found) < count:
+        found.add(free_address())
+    return list(found)
+
+
 def free_address() -> str:
     """A loopback address that was free a moment ago, of a port that the system gives no outgoing connection."""
     while True:

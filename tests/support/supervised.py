@@ -28,7 +28,7 @@ from intently_release.layout import Layout
 from intently_release.state import Observed, Seen, Slot, State, Store, read_observed, supervisor_of
 from intently_release.supervise import on_signals, supervise, supervising
 from support.paths import BUNDLE, ROOT
-from support.serving import free_address
+from support.serving import free_addresses
 
 _WITHIN_S = 45.0
 _POLL_S = 0.02
@@ -144,11 +144,12 @@ def host(folder: Path, *, command: tuple[str, ...] | None = None, **servers: obj
     """
     run_dir, config_file = folder / "run", folder / "release.yaml"
     in_memory = (sys.executable, "-m", "support.in_memory_process", "--probe", os.devnull, "--step-ms", "2")
+    address, *endpoints = free_addresses(1 + len(Color))
     document = {
         "run_dir": str(run_dir),
         "metrics": None,
-        "listener": {"address": free_address()},
-        "colors": {color.value: {"endpoints": [free_address()]} for color in Color},
+        "listener": {"address": address},
+        "colors": {color.value: {"endpoints": [each]} for color, each in zip(Color, endpoints, strict=True)},
         "servers": {"command": [*(command or in_memory)], "drain_delay": 0.1, "backoff_first": 0.1, **servers},
         "traffic": {"health": {"interval": 0.05}},
     }

@@ -21,7 +21,7 @@ from intently_release.state import Seen, State, Store, read_observed, supervisor
 from support.bundles import changed, copy_bundle
 from support.paths import BUNDLE
 from support.release_stack import COMMAND, Stack, finished, prepared, wait_serving
-from support.serving import free_address
+from support.serving import free_addresses
 from support.token_file import TokenFile
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
@@ -124,7 +124,7 @@ def change(made: Stack, **parts: dict[str, object]) -> None:
 
 def endpoints(made: Stack, color: str, count: int) -> list[str]:
     """Gives a color so many servers; returns their addresses."""
-    addresses = [free_address() for _ in range(count)]
+    addresses = free_addresses(count)
     change(made, colors={color: {"endpoints": addresses}})
     return addresses
 
