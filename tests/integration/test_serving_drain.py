@@ -138,7 +138,7 @@ async def test_an_engine_that_dies_while_the_server_leaves_ends_it(start_in_memo
 
 async def test_what_is_not_sent_yet_is_in_flight(start_in_memory: StartInMemory, bundle: Bundle) -> None:
     """Answers of some twenty megabytes to a caller that takes none for a while."""
-    server = await start_in_memory()
+    server = await start_in_memory(max_unsent_bytes_per_caller=64 * 2**20)
     requests = [pb.ClassifyRequest(text="hello", top_k=len(bundle.model.intents))] * 200
     async with (
         TcpProxy(server.served.address).running() as proxy,
