@@ -28,7 +28,7 @@ QUICK = ("--step-ms", "2", "--batch", "64")
 HELLO = pb.ClassifyRequest(text="hello")
 SLOW = "slow"  # a bundle whose answers take seconds
 PATIENT: dict[str, Any] = {
-    "servers": {"max_wait": 15.0, "flags": ["--admin-address", "", "--max-in-flight", "4096"]},
+    "servers": {"max_wait": 15.0, "drain_delay": 2.6, "flags": ["--admin-address", "", "--max-in-flight", "4096"]},
     "traffic": {
         "per_try_timeout": 30,
         "timeout": 30,
