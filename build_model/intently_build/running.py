@@ -59,9 +59,7 @@ def run(asked: Run, console: Console) -> bool:
     Returns whether the bundle passed the recipe's gate; true if it was not evaluated. Raises BuildError.
     """
     if is_pretraining(asked.recipe):
-        from intently_build.pretraining.pretrain import pretrain
-
-        pretrain(asked.recipe, asked.folder, asked.device, asked.restart, console)
+        _run_pretraining(asked, console)
         return True
     on_gpu(asked.device)
     _run_needed(asked, console)
@@ -89,6 +87,20 @@ def run(asked: Run, console: Console) -> bool:
         perform(steps, build.digests, journal)
         journal.say(f"{output}: packaged")
         return asked.evaluate is None or _judge(build, compared, asked.evaluate, journal)
+
+
+def _run_pretraining(asked: Run, console: Console) -> None:
+    from intently_build.pretraining.pretrain import pretrain, pretraining_identity
+
+    folder = asked.folder or Path("runs") / recipe_name(asked.recipe)
+    another = RunFolder(folder).is_another(pretraining_identity(asked.recipe))
+    if another:
+        console.print(
+            f"{folder}: the recipe or its rows changed; what was trained by the former is thrown away",
+            highlight=False,
+            soft_wrap=True,
+        )
+    pretrain(asked.recipe, folder, asked.device, asked.restart or another, console)
 
 
 def _run_needed(asked: Run, console: Console) -> None:

@@ -126,3 +126,20 @@ def test_distilling_alone_names_a_teacher_that_is_not_built(built: Path, capsys:
 def test_the_recipe_of_a_base_makes_no_bundle(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["package", str(built / "recipes/base.yaml"), "--run", str(built), "--output", str(built / "no")]) == 2
     assert "makes a base and no bundle; use `intently-build pretrain" in capsys.readouterr().err
+
+
+def test_a_base_of_a_changed_recipe_is_thrown_away_by_run_alone(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, run = pretraining(built / "recipes"), tmp_path / "base"
+    path = path.rename(path.with_name("changing.yaml"))
+    pretraining(built / "recipes")
+    assert made(path, run) == 0
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(content | {"training": content["training"] | {"seed": 7}}))
+    before = (run / "model/training.json").read_bytes()
+    assert main(["pretrain", str(path), "--output", str(run), "--device", "cpu"]) == 2
+    assert "train with --restart" in capsys.readouterr().err
+    assert (run / "model/training.json").read_bytes() == before
+    assert made(path, run) == 0
+    assert "thrown away" in capsys.readouterr().out

@@ -47,13 +47,9 @@ def pretrain(path: Path, output: Path | None, device: Device, restart: bool, con
     recipe = load_pretraining(path)
     on_gpu(device)
     run, digests = RunFolder(output or Path("runs") / recipe.name), Digests()
-    identity = pretraining_identity(path)
     with disk_errors(run.path):
-        another = run.is_another(identity)
-        run.claim(identity, restart or another)
+        run.claim(pretraining_identity(path), restart)
     with disk_errors(run.path), keep_journal(run.path, console) as journal:
-        if another:
-            journal.say(f"{run.path}: the recipe or its rows changed; what was trained by the former is thrown away")
         Performer(journal, digests, 1).perform(pretrain_step(path, recipe, run, device))
     return run.path
 
