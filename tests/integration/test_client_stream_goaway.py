@@ -21,11 +21,13 @@ async def test_a_goaway_loses_no_item_of_a_live_stream(server: InMemory, last_st
         await server.engine.wait_running(30)
 
         proxy.goaway(last_stream_id)
-        other = asyncio.ensure_future(client.classify("beside it"))
-        while proxy.connections < 2:  # noqa: ASYNC110  # that call, or the stream, comes by another connection
-            await asyncio.sleep(0.01)
+        beside = [asyncio.ensure_future(client.classify("beside it"))]
+        while proxy.connections < 2:  # that call, or the stream, comes by another connection
+            await asyncio.sleep(0.05)
+            # A call that set out before the client had read the frame is still of the first connection, and waits.
+            beside.append(asyncio.ensure_future(client.classify("beside it")))
         server.engine.release()
-        answers = await asyncio.gather(*asked, other)
+        answers = await asyncio.gather(*asked, *beside)
         later = await stream.classify("later")
 
     assert all(answer.predictions for answer in [*answers, later])
