@@ -9,21 +9,24 @@ and the bundle beforehand: the engine gets ids, and tokenizes nothing. Run it fr
 """
 
 import asyncio
-import dataclasses
 import importlib
 import itertools
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from intently.bench.plan import Plan, Shape, Share
 from intently.bench.tally import OK, Answer
 from intently.bench.targets.traffic import failed
-from intently_server.bundle import Bundle, load_bundle
+from intently_server.bundle import load_bundle
 from intently_server.engine.environment import prepare_environment
 from intently_server.engine.process_guard import ProcessGuard, child_processes, end_processes
 from intently_server.settings import Settings
+from support.engine_settings import vllm_config
 
 _END_WITHIN_S = 20.0
 _WATCH_INTERVAL_S = 0.5  # how often new processes of a starting engine are looked for
@@ -87,8 +90,7 @@ class BareEngine:
     def _build(self) -> Any:
         """Imports vLLM only now: it takes seconds, and reads the environment."""
         self._vllm, self._inputs = importlib.import_module("vllm"), importlib.import_module("vllm.inputs")
-        ours = importlib.import_module("intently_server.engine.vllm_engine")
-        config = _config_of(ours.VllmConfig, self._settings, self._bundle)
+        config = vllm_config(self._settings, self._bundle)
         llm = importlib.import_module("vllm.v1.engine.async_llm").AsyncLLM
         return llm.from_engine_args(self._vllm.AsyncEngineArgs(**config.engine_args()))
 
@@ -100,16 +102,3 @@ class BareEngine:
             final = output
         if len(final.outputs.data) != self._bundle.model.labels:
             raise ValueError(f"the head gave {len(final.outputs.data)} logits")
-
-
-def _config_of(config: Any, settings: Settings, bundle: Bundle) -> Any:
-    """The server's configuration of vLLM for these settings, without metrics."""
-    own = {
-        "checkpoint": bundle.path,
-        "labels": bundle.model.labels,
-        "max_input_tokens": bundle.model.limits.max_input_tokens,
-        "name": bundle.model.name,
-        "metrics": False,
-    }
-    shared = [field.name for field in dataclasses.fields(config) if field.name not in own]
-    return config(**own, **{name: getattr(settings, name) for name in shared})

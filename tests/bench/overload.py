@@ -24,16 +24,13 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from intently_release.colors import Color
-from intently_release.config import ReleaseConfig
 from intently_server.settings import Settings
-from support.envoy_process import run_folder, running_envoy
+from support.envoy_in_front import envoy_in_front_of
 from support.in_memory_server import in_memory_server
 from support.load import Load, Measured, saturate, sustainable_rate, verdict_of
 from support.paced_engine import Pace
 from support.paths import BUNDLE
 from support.server_process import ServerProcess, running_server
-from support.serving import free_address
 from support.usage import Usage
 
 MULTIPLES = (0.5, 1.0, 2.0, 5.0)
@@ -132,22 +129,13 @@ def _in_front_of(address: str, options: argparse.Namespace) -> Iterator[str]:
     """Envoy on this server alone; yields the address to call."""
     asked = {"max_concurrent_streams": options.at_once, "max_waiting": options.max_waiting}
     traffic = {name: number for name, number in asked.items() if number}
-    with run_folder() as folder:
-        config = ReleaseConfig(
-            run_dir=folder,
-            metrics=None,
-            listener={"address": free_address()},
-            colors={Color.BLUE: {"endpoints": [address]}, Color.GREEN: {"endpoints": [free_address()]}},
-            traffic=traffic,
+    with envoy_in_front_of(address, **traffic) as envoy:
+        yield envoy.address
+        found = envoy.stats(
+            "^cluster.blue(-first)?.(upstream_rq_(pending_overflow|retry|per_try_timeout)|upstream_cx_none_healthy"
+            "|outlier_detection.ejections_enforced_total)$"
         )
-        with running_envoy(config, folder) as envoy:
-            envoy.wait_healthy(Color.BLUE)
-            yield envoy.address
-            found = envoy.stats(
-                "^cluster.blue(-first)?.(upstream_rq_(pending_overflow|retry|per_try_timeout)|upstream_cx_none_healthy"
-                "|outlier_detection.ejections_enforced_total)$"
-            )
-            sys.stderr.write(f"envoy: {json.dumps(found)}\n")
+        sys.stderr.write(f"envoy: {json.dumps(found)}\n")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,22 @@
+"""The server's configuration of vLLM for given settings, for engines that run without the server."""
+
+import dataclasses
+import importlib
+from typing import Any
+
+from intently_server.bundle import Bundle
+from intently_server.settings import Settings
+
+
+def vllm_config(settings: Settings, bundle: Bundle) -> Any:
+    """A `VllmConfig`, without metrics. Imports vLLM, which reads the environment: `prepare_environment` comes first."""
+    config = importlib.import_module("intently_server.engine.vllm_engine").VllmConfig
+    own = {
+        "checkpoint": bundle.path,
+        "labels": bundle.model.labels,
+        "max_input_tokens": bundle.model.limits.max_input_tokens,
+        "name": bundle.model.name,
+        "metrics": False,
+    }
+    shared = [field.name for field in dataclasses.fields(config) if field.name not in own]
+    return config(**own, **{name: getattr(settings, name) for name in shared})
