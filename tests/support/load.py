@@ -2,8 +2,11 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +14,9 @@ from typing import Any
 _CONCURRENCIES = (8, 16, 32, 64, 128)
 _MORE = 1.05  # times the goodput must come of twice the concurrency, or the server is saturated
 _EXTRA_S = 90.0  # for its processes to start and its last calls to end
+_ENDLESS_S = 24 * 3600.0
+_POLL_S = 0.02
+_LINE = b"sent/s"  # is in each line of its progress, and in nothing else that it says
 _OFFERED = 0.98  # share of what was to be sent that must have been, beyond what chance takes
 
 
@@ -49,6 +55,16 @@ class Measured:
         return 1 - self.by_status.get("OK", 0) / total if total else 0.0
 
     @property
+    def failures(self) -> dict[str, int]:
+        """How many did not get their one good answer, by what came of them: utterances, or sends without an answer."""
+        failed = {status: number for status, number in self.by_status.items() if status != "OK"}
+        failed["no answer"] = max(self.report["unfinished"], self.report["lost"])  # an item that is lost is in both
+        failed["never sent"] = self.report["unsent"]
+        failed["answered twice"] = self.report["answered_twice"]
+        failed |= {f"{each['name']} {each['fault']}": 1 for each in self.report["processes"] if each["fault"]}
+        return {what: number for what, number in failed.items() if number}
+
+    @property
     def offered(self) -> bool:
         """Whether what was to be sent was sent."""
         return self.asked_per_s is None or self.sent_per_s >= _OFFERED * self.asked_per_s - self.by_chance
@@ -71,15 +87,34 @@ class Load:
 
     Args:
         address: HOST:PORT of the server.
-        duration_s: How long it measures.
+        duration_s: How long it measures; None until it is stopped.
         flags: Of `intently bench`.
     """
 
-    def __init__(self, address: str, duration_s: float, flags: Sequence[str]) -> None:
-        self._timeout_s = duration_s + _EXTRA_S
-        command = [sys.executable, "-m", "intently.bench", "--address", address, "--duration", f"{duration_s:g}s"]
-        command += ["--json", "-", "--progress", "off", "--allow-limited", *flags]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def __init__(self, address: str, duration_s: float | None, flags: Sequence[str]) -> None:
+        seconds = _ENDLESS_S if duration_s is None else duration_s
+        self._timeout_s = seconds + _EXTRA_S
+        command = [sys.executable, "-m", "intently.bench", "--address", address, "--duration", f"{seconds:g}s"]
+        command += ["--json", "-", "--progress", "lines", "--allow-limited", *flags]
+        # A pipe that nobody reads would hold up a long run.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the result
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._said, text=True)
+
+    def wait_begun(self) -> None:
+        """Returns once it has measured for about a second.
+
+        Raises:
+            RuntimeError: if it ends before; the text is what it said.
+        """
+        while _LINE not in self._errors():
+            if self._process.poll() is not None:
+                raise RuntimeError(self._errors().decode(errors="replace"))
+            time.sleep(_POLL_S)
+
+    def stop(self) -> None:
+        """Lets it send nothing more; what it measured so far is its result."""
+        self._timeout_s = _EXTRA_S
+        self._process.terminate()
 
     def result(self) -> Measured:
         """Waits for its end.
@@ -88,14 +123,20 @@ class Load:
             RuntimeError: if it measured nothing.
         """
         try:
-            output, errors = self._process.communicate(timeout=self._timeout_s)
+            output, _ = self._process.communicate(timeout=self._timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
             raise
-        if not output:
-            raise RuntimeError(errors)
+        with self._said:
+            if not output:
+                raise RuntimeError(self._errors().decode(errors="replace"))
         return _measured(json.loads(output))
+
+    def _errors(self) -> bytes:
+        """What it has said. It writes where the file's one position is, so that must stay where it is."""
+        file = self._said.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0)
 
 
 def generate(address: str, duration_s: float, *flags: str) -> Measured:
