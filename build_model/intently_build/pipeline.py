@@ -40,7 +40,7 @@ from intently_build.steps.digests import Digests
 from intently_build.steps.step import RECORD, Step, read_record
 from intently_build.train import train_step
 from intently_build.trainer import Device
-from intently_build.training_data import TrainingData, data_files, read_checked_data
+from intently_build.training_data import TrainingData, data_files, read_training_data
 
 PROVED_ON = 32  # prompts
 RECORDS = "package"  # folder of a run: the record of its bundle
@@ -272,5 +272,5 @@ def load_build(path: Path, run: Path | None) -> Build:
     Raises BuildError for a recipe or rows that are not as they must be, test rows among the training rows included.
     """
     recipe, text = load_recipe(path)
-    data = read_checked_data(path, recipe)
+    data = read_training_data(path, recipe)
     return Build(path, recipe, text, data, RunFolder(run or Path("runs") / recipe.name), Digests())

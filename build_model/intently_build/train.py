@@ -54,22 +54,23 @@ def train_step(recipe_path: Path, recipe: ScratchRecipe, data: TrainingData, run
         prefix = len(start.encoder.prefix_ids)
         journal.say(f"{recipe.name}: {count_parameters(start.model):,} parameters, prefix of {prefix} tokens")
         add_dropout(start.model, recipe.training.dropout)
+        repeated = data.repeated.tell(journal)
         trainer = fit(_task(recipe, data, start), recipe.training, run, device, journal)
-        return store_trained(trainer, start, partial, TOOLS, journal)
+        return store_trained(trainer, start, partial, TOOLS, repeated, journal)
 
     settings = {"training_fingerprint": recipe.training_fingerprint()}
     return Step("train", run.model, data_files(recipe_path, recipe), settings, make, TOOLS, shows_progress=True)
 
 
 def store_trained(
-    trainer: LabelTrainer, start: Beginning, partial: Path, tools: tuple[str, ...], journal: Journal
+    trainer: LabelTrainer, start: Beginning, partial: Path, tools: tuple[str, ...], repeated: Proof, journal: Journal
 ) -> Proof:
-    """Writes the best model and its tokenizer. Returns what came out."""
+    """Writes the best model and its tokenizer. Returns what came out, and how far its rows repeat test rows."""
     trainer.model.save_pretrained(partial)
     copy_tokenizer_files(start.tokenizer, partial)
     for path in partial.iterdir():
         path.chmod(0o644)
-    made = summary(trainer, count_parameters(trainer.model), tools)
+    made = summary(trainer, count_parameters(trainer.model), tools) | {"repeated_test_rows": repeated}
     write_json(partial / TRAINING, made)
     journal.say(f"validation accuracy {trainer.state.best_metric:.4f} at step {made['best_step']}")
     return made

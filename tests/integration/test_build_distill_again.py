@@ -124,7 +124,7 @@ def test_test_rows_are_no_unlabelled_texts(teacher: Path, capsys: pytest.Capture
     (teacher / "recipes/leak.jsonl").write_text(test.upper().replace('"TEXT"', '"text"'))
     distill = {"teachers": ["teacher.yaml"], "unlabelled": ["leak.jsonl"], "alter": NO_COPIES}
     assert made(recipe(teacher, "leaky", distill=distill), teacher / "runs/leaky") == 2
-    assert "leak.jsonl: 18 of 18 unlabelled utterances are test rows; take them out" in capsys.readouterr().err
+    assert "leak.jsonl: all 18 unlabelled utterances are test rows; give others" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("how", ["kill", "interrupt", "full disk"])

@@ -73,11 +73,12 @@ def _adapt(
     whole = sum(weight.numel() for weight in model.parameters())
     journal.say(f"{recipe.name}: {trained:,} of {whole:,} parameters are trained")
     add_dropout(model, recipe.training.dropout)
+    repeated = data.repeated.tell(journal)
     trainer = fit(_task(recipe, data, base, model, encoder, ids), recipe.training, run, device, journal)
     trainer.model.save_pretrained(partial, save_embedding_layers=False)  # it would look for the base on the Hub
     _tidy(partial, recipe.adapt.base)
     (partial / BASE).write_text(json.dumps(base_identity(base, digests), indent=2) + "\n", encoding="utf-8")
-    made = summary(trainer, whole, TOOLS) | {"trained_parameters": trained}
+    made = summary(trainer, whole, TOOLS) | {"trained_parameters": trained, "repeated_test_rows": repeated}
     write_json(partial / TRAINING, made)
     journal.say(f"validation accuracy {trainer.state.best_metric:.4f} at step {made['best_step']}")
     return made

@@ -15,7 +15,7 @@ from intently_build.pipeline import load_build
 from intently_build.recipe import Recipe, load_recipe
 from intently_build.steps.digests import Digests
 from intently_build.steps.step import Step
-from intently_build.training_data import data_files, read_checked_data
+from intently_build.training_data import data_files, read_training_data
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def subject_of_run(recipe: Path, run: Path | None) -> Subject:
 def subject_of_bundle(recipe_path: Path, bundle: Path) -> Subject:
     """Returns the classifier of an unquantized bundle. Raises BuildError if it is none, or not of this recipe."""
     recipe, text = load_recipe(recipe_path)
-    data = read_checked_data(recipe_path, recipe)
+    data = read_training_data(recipe_path, recipe)
     manifest = read_manifest(bundle)
     if is_quantized(bundle):
         raise BuildError(f"{bundle}: quantized already; name the bundle that it was made from")

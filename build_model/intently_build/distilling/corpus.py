@@ -1,16 +1,16 @@
 """The utterances that teachers are asked about: training rows, others without labels, and altered copies of both."""
 
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from intently_build.distilling.altering import altered_copies
 from intently_build.errors import BuildError
-from intently_build.overlap import fold, test_texts
+from intently_build.overlap import HeldOut
 from intently_build.recipe import DistillRecipe
 from intently_build.rows import json_lines
-from intently_build.training_data import TrainingData, data_folder, rows_to_train
+from intently_build.training_data import TrainingData, data_folder, read_held_out, rows_to_train
 
 TEXTS = "texts.jsonl"
 
@@ -23,16 +23,35 @@ class Utterance:
     label: int | None
 
 
-def corpus(path: Path, recipe: DistillRecipe, data: TrainingData) -> list[Utterance]:
-    """Returns all utterances that the recipe at `path` distils on, rows first. Raises BuildError naming the line."""
+@dataclass(frozen=True)
+class Corpus:
+    """What teachers are asked about.
+
+    Attributes:
+      utterances: rows first.
+      left_out: how many others were left out since they are test rows, by what they are.
+    """
+
+    utterances: list[Utterance]
+    left_out: dict[str, int]
+
+
+def corpus(path: Path, recipe: DistillRecipe, data: TrainingData) -> Corpus:
+    """Returns all that the recipe at `path` distils on. Raises BuildError naming the line that is not fit."""
     known = [Utterance(row.text, row.label) for row in rows_to_train(recipe, data)]
     seen = {utterance.text for utterance in known}
-    test = test_texts(data_folder(path, recipe), recipe.data, data.labels)
-    unlabelled = [text for file in unlabelled_files(path, recipe).values() for text in _unseen(file, set(test))]
+    held_out = read_held_out(path, recipe, data.labels)
+    given = {file: _texts(file) for file in unlabelled_files(path, recipe).values()}
+    unlabelled = [text for file, texts in given.items() for text in _unseen(texts, file, held_out)]
     others = [Utterance(text, None) for text in dict.fromkeys(unlabelled) if text not in seen]
     texts = list(dict.fromkeys(utterance.text for utterance in (*known, *others)))
-    copies = altered_copies(texts, recipe.distill.alter, recipe.training.seed)
-    return [*known, *others, *(Utterance(text, None) for text in copies)]
+    altered = altered_copies(texts, recipe.distill.alter, recipe.training.seed)
+    copies = held_out.without(altered, str)
+    left_out = {
+        "unlabelled": sum(map(len, given.values())) - len(unlabelled),
+        "altered copies": len(altered) - len(copies),
+    }
+    return Corpus([*known, *others, *(Utterance(text, None) for text in copies)], left_out)
 
 
 def unlabelled_files(path: Path, recipe: DistillRecipe) -> dict[str, Path]:
@@ -55,13 +74,12 @@ def read_corpus(folder: Path) -> list[Utterance]:
     return [Utterance(record["text"], record["label"]) for record in map(json.loads, lines)]
 
 
-def _unseen(path: Path, test: Container[str]) -> list[str]:
-    """Returns the texts of a file. Raises BuildError if test rows are among them."""
-    texts = _texts(path)
-    repeated = sum(fold(text) in test for text in texts)
-    if repeated:
-        raise BuildError(f"{path}: {repeated} of {len(texts)} unlabelled utterances are test rows; take them out")
-    return texts
+def _unseen(texts: list[str], path: Path, held_out: HeldOut) -> list[str]:
+    """Returns those texts of a file that are no test rows. Raises BuildError if none is left."""
+    kept = held_out.without(texts, str)
+    if not kept:
+        raise BuildError(f"{path}: all {len(texts)} unlabelled utterances are test rows; give others")
+    return kept
 
 
 def _texts(path: Path) -> list[str]:

@@ -49,8 +49,9 @@ def distill_step(
         prefix = len(start.encoder.prefix_ids)
         journal.say(f"{recipe.name}: {count_parameters(start.model):,} parameters, prefix of {prefix} tokens")
         add_dropout(start.model, recipe.training.dropout)
+        repeated = data.repeated.tell(journal)
         trainer = fit(_task(recipe, data, start, utterances, run), recipe.training, run, device, journal)
-        return store_trained(trainer, start, partial, TOOLS, journal)
+        return store_trained(trainer, start, partial, TOOLS, repeated, journal)
 
     settings = {"training_fingerprint": recipe.training_fingerprint()}
     inputs = {"teaching": run.teaching, **data_files(path, recipe)} | ({"student": student} if student else {})

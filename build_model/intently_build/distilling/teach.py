@@ -17,7 +17,7 @@ from intently_build.run_folder import RunFolder
 from intently_build.steps.journal import Journal
 from intently_build.steps.step import Proof, Step
 from intently_build.trainer import Device, on_gpu
-from intently_build.training_data import TrainingData, data_files
+from intently_build.training_data import TrainingData, data_files, test_files
 
 PROBABILITIES = "probabilities.npy"  # (utterances, labels), float16
 STATES = "states.npy"  # (utterances, hidden size of the teacher), float16; there only where they are learnt from
@@ -37,11 +37,14 @@ def teach_step(
 
     def make(partial: Path, journal: Journal) -> Proof:
         where = "cuda" if on_gpu(device) else "cpu"
-        utterances = corpus(path, recipe, data)
-        journal.say(
-            f"  {len(utterances):,} utterances, {sum(each.label is not None for each in utterances):,} labelled"
-        )
-        return _teach(recipe, data, teachers, utterances, where, partial, journal)
+        found = corpus(path, recipe, data)
+        known = sum(each.label is not None for each in found.utterances)
+        journal.say(f"  {len(found.utterances):,} utterances, {known:,} labelled")
+        for what, count in found.left_out.items():
+            if count:
+                journal.say(f"  left out, since they are test rows: {count:,} {what}")
+        made = _teach(recipe, data, teachers, found.utterances, where, partial, journal)
+        return made | {"left_out_test_rows": found.left_out, "repeated_test_rows": data.repeated.tell(journal)}
 
     settings = {
         "distill": recipe.distill.model_dump(mode="json", exclude={"temperature", "soft", "hard"}),
@@ -50,7 +53,7 @@ def teach_step(
         "labels": list(data.labels.names),
         "teachers": revisions(teachers),
     }
-    inputs = {**data_files(path, recipe), **unlabelled_files(path, recipe)}
+    inputs = {**data_files(path, recipe), **unlabelled_files(path, recipe), **test_files(path, recipe)}
     for name, bundle in teachers.items():
         inputs |= {f"teacher {name} {file.name}": file for file in weight_files(bundle)}
     return Step("teach", run.teaching, inputs, settings, make, TOOLS, shows_progress=True)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from intently_build.errors import BuildError
 from intently_build.examples import NO_TARGET, Example
+from intently_build.overlap import HeldOut
 from intently_build.prompt import PromptEncoder, PromptLayout
+from intently_build.quantizing.calibration_rows import read_texts
 from intently_build.recipe import Pretrain, Source
 from intently_build.rows import read_label_words, read_rows
 
@@ -54,6 +56,20 @@ def read_documents(recipe: Path, sources: Iterable[Source], split: str) -> list[
     return list(found)
 
 
+def read_held_out(recipe: Path, tests: Iterable[str]) -> HeldOut:
+    """Returns the test rows in the files that `pretrain.test` names. Raises BuildError naming file and line."""
+    return HeldOut(text for path in test_files(recipe, tests) for text in read_texts(path))
+
+
+def test_files(recipe: Path, tests: Iterable[str]) -> list[Path]:
+    """Returns the files that `pretrain.test` names. Raises BuildError if one is missing."""
+    paths = [recipe.parent / name for name in tests]
+    for path in paths:
+        if not path.is_file():
+            raise BuildError(f"{path}: no such file; pretrain.test names it")
+    return paths
+
+
 def source_files(recipe: Path, sources: Iterable[Source], split: str) -> list[tuple[Source, Path]]:
     """Returns the row files of one split, each with its source. Raises BuildError if one is missing."""
     files = [(source, recipe.parent / source.folder / name) for source in sources for name in getattr(source, split)]
@@ -63,11 +79,13 @@ def source_files(recipe: Path, sources: Iterable[Source], split: str) -> list[tu
     return files
 
 
-def labelled_files(recipe: Path, sources: Iterable[Source]) -> dict[str, Path]:
-    """Returns every file that a base is made from, by what it is for."""
-    sources = tuple(sources)
+def base_files(recipe: Path, layout: Pretrain) -> dict[str, Path]:
+    """Returns every file that a base depends on, by what it is for."""
+    sources = layout.sources
     files = {f"labels {source.folder}": recipe.parent / source.folder / source.labels for source in sources}
     for split in ("train", "validation"):
         for source, path in source_files(recipe, sources, split):
             files[f"{split} {json.dumps([source.folder, path.name])}"] = path
-    return files
+    return files | {
+        f"test {name}": path for name, path in zip(layout.test, test_files(recipe, layout.test), strict=True)
+    }

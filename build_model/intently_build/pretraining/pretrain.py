@@ -11,10 +11,11 @@ from torch.nn import functional
 from intently_build.adapting.checkpoint import TOKENIZER
 from intently_build.architecture import build_causal_model, count_parameters
 from intently_build.beginning import copy_tokenizer_files, make_tokenizer
+from intently_build.errors import BuildError
 from intently_build.examples import NO_TARGET, Collator
 from intently_build.objective import add_dropout
-from intently_build.pretraining.documents import DocumentSet, labelled_files, read_documents
-from intently_build.recipe import PretrainRecipe, load_pretraining
+from intently_build.pretraining.documents import Document, DocumentSet, base_files, read_documents, read_held_out
+from intently_build.recipe import Pretrain, PretrainRecipe, load_pretraining
 from intently_build.run_folder import TRAINING, RunFolder, RunIdentity, write_json
 from intently_build.steps.digests import Digests
 from intently_build.steps.disk import disk_errors
@@ -57,7 +58,7 @@ def pretrain(path: Path, output: Path | None, device: Device, restart: bool, con
 def pretraining_identity(path: Path) -> RunIdentity:
     """Returns what the base of the recipe at `path` is trained from. Raises BuildError."""
     recipe, digests = load_pretraining(path), Digests()
-    files = labelled_files(path, recipe.pretrain.sources)
+    files = base_files(path, recipe.pretrain)
     return RunIdentity(recipe.training_fingerprint(), {name: digests.file(file) for name, file in files.items()})
 
 
@@ -67,8 +68,7 @@ def pretrain_step(path: Path, recipe: PretrainRecipe, run: RunFolder, device: De
     def make(partial: Path, journal: Journal) -> Proof:
         quiet()
         transformers.set_seed(recipe.training.seed)
-        train = read_documents(path, recipe.pretrain.sources, "train")
-        validation = read_documents(path, recipe.pretrain.sources, "validation")
+        (train, validation), compared = _documents(path, recipe.pretrain, journal)
         if not run.tokenizer.exists():
             texts = [piece for document in train for piece in (document.text, document.words)]
             make_tokenizer(texts, recipe.tokenizer, 0, run)
@@ -84,11 +84,30 @@ def pretrain_step(path: Path, recipe: PretrainRecipe, run: RunFolder, device: De
         copy_tokenizer_files(run.tokenizer, partial)
         for file in partial.iterdir():
             file.chmod(0o644)
-        made = summary(trainer, parameters, TOOLS)
+        made = summary(trainer, parameters, TOOLS) | {"left_out_test_rows": compared}
         write_json(partial / TRAINING, made)
         journal.say(f"validation loss {made['validation_loss']:.4f} a token at step {made['best_step']}")
         return made
 
     settings = {"training_fingerprint": recipe.training_fingerprint()}
-    inputs = labelled_files(path, recipe.pretrain.sources)
+    inputs = base_files(path, recipe.pretrain)
     return Step("pretrain", run.model, inputs, settings, make, TOOLS, shows_progress=True)
+
+
+def _documents(path: Path, layout: Pretrain, journal: Journal) -> tuple[tuple[list[Document], ...], dict[str, int]]:
+    """Returns the training and validation documents that are no test rows, and how many were left out. Says so."""
+    held_out = read_held_out(path, layout.test)
+    found = {split: read_documents(path, layout.sources, split) for split in ("train", "validation")}
+    kept = {split: held_out.without(each, lambda document: document.text) for split, each in found.items()}
+    left_out = {split: len(found[split]) - len(kept[split]) for split in found}
+    if not held_out:
+        journal.say("  no test rows to keep out: pretrain.test of the recipe names none")
+    else:
+        journal.say(
+            f"  {left_out['train']} training and {left_out['validation']} validation texts are among "
+            f"{len(held_out)} test rows and are left out"
+        )
+    for split, documents in kept.items():
+        if not documents:
+            raise BuildError(f"{path}: pretrain.sources: all {split} texts are test rows; name others")
+    return tuple(kept.values()), {"test": len(held_out), **left_out}

@@ -28,6 +28,7 @@ class Pretrain(Section):
     """What a base reads: each utterance, and after it the words for what its user wants."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    test: tuple[NonEmpty, ...] = ()  # test rows of what is built on it, relative to the recipe: none of them is read
     utterance_open: NonEmpty
     suffix: NonEmpty  # between the utterance and the words
     close: NonEmpty  # after the words
@@ -45,4 +46,5 @@ class PretrainRecipe(Section):
 
     def training_fingerprint(self) -> str:
         """Returns a SHA-256 over what the training depends on but for the files' bytes."""
-        return hashlib.sha256(self.model_dump_json(exclude={"name"}).encode()).hexdigest()
+        parts = self.model_dump_json(exclude={"name": True, "pretrain": {"test"}})  # test rows are among the files
+        return hashlib.sha256(parts.encode()).hexdigest()
