@@ -17,6 +17,7 @@ from intently_server.engine.base import Engine
 from intently_server.listening import AddressError, listen
 from intently_server.parts import Parts
 from intently_server.security import read_security
+from intently_server.servicer.stream import StreamAges
 from intently_server.settings import Settings
 from intently_server.warmup import golden_tolerance, warm_up
 
@@ -36,27 +37,30 @@ async def serve(
     *,
     on_ready: Callable[[str, Bundle], None] = lambda _address, _bundle: None,
     stop: StopSignal | None = None,
+    stream_ages: StreamAges | None = None,
 ) -> int:
     """Serves until SIGTERM, SIGINT, `stop`, or the engine's death. Returns the exit code: 0, or 1 after that death.
 
     Health and the port are up before the engine is, so that probes see NOT_SERVING and callers UNAVAILABLE meanwhile.
+    SIGUSR1 lets the streams that are open move, at any time.
 
     Args:
         settings: How.
         start_engine: Starts the engine for the bundle.
         on_ready: Called with the address once the server is SERVING.
         stop: Ends the server when set, and hurries it when set again; signals do the same.
+        stream_ages: Lets the streams that are open move; SIGUSR1 does the same.
 
     Raises:
         BundleError: if the bundle cannot be served, or the engine gives other answers than it was packaged with.
         AddressError: if the address cannot be listened on.
         SecurityProblem: if certificates or tokens cannot be used.
     """
-    stop = stop or StopSignal()
-    _stop_on_signals(stop)
+    stop, stream_ages = stop or StopSignal(), stream_ages or StreamAges()
+    _follow_signals(stop, stream_ages)
     security = await asyncio.to_thread(read_security, settings)
     bundle = await asyncio.to_thread(load_bundle, settings.bundle)
-    parts = Parts.of(settings, bundle)
+    parts = Parts.of(settings, bundle, stream_ages)
     telemetry = parts.telemetry
     await parts.health.starting()
     server, address = listen(parts, security)
@@ -87,6 +91,7 @@ async def serve(
             await engine.shutdown(_SHUTDOWN_S if engine.alive else _DEAD_GRACE_S)
         await admin.close()
         await telemetry.close()
+        _ignore_moves()
         logger.info("stopped")
 
 
@@ -152,10 +157,23 @@ async def _stopped(parts: Parts, stop: StopSignal) -> None:
     await drain(parts.lifecycle, parts.health, stop, delay_s=settings.drain_delay, timeout_s=settings.drain_timeout)
 
 
-def _stop_on_signals(stop: StopSignal) -> None:
+def _follow_signals(stop: StopSignal, stream_ages: StreamAges) -> None:
+    """Before anything else: what SIGUSR1 does to a process without a handler is to end it."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, _move_streams, stream_ages)
+
+
+def _move_streams(stream_ages: StreamAges) -> None:
+    count, over_s = stream_ages.move()
+    logger.info("moving: telling open streams to end in order, for others to be opened: %d, over %g s", count, over_s)
+
+
+def _ignore_moves() -> None:
+    """The loop's end would bring the default back, and a late SIGUSR1 would then change the exit code."""
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 async def _engine_death(engine: Engine) -> None:

@@ -86,6 +86,7 @@ def _add_services(
             max_age_s=settings.stream_max_age,
             grace_s=settings.drain_timeout,
         ),
+        parts.stream_ages,
         faults,
     )
     server.add_generic_rpc_handlers((handlers.of(_INTENT_SERVICE, intents),))

@@ -5,6 +5,7 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import sys
 from functools import partial
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Runs the server. Exit codes stand in --help."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there are streams to move: by default it ends a process
     code = run(sys.argv[1:])
     logging.shutdown()
     sys.stdout.flush()

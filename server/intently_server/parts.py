@@ -9,6 +9,7 @@ from intently_server.classifier import Classifier
 from intently_server.engine.base import Engine
 from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
+from intently_server.servicer.stream import StreamAges
 from intently_server.settings import Settings
 from intently_server.telemetry import Telemetry, Vitals
 from intently_server.validation import QueryLimits, QueryValidator
@@ -25,9 +26,10 @@ class Parts:
     health: Health
     admission: Admission
     telemetry: Telemetry
+    stream_ages: StreamAges
 
     @classmethod
-    def of(cls, settings: Settings, bundle: Bundle) -> "Parts":
+    def of(cls, settings: Settings, bundle: Bundle, stream_ages: StreamAges) -> "Parts":
         """The parts of a server that has no engine yet."""
         lifecycle = Lifecycle()
         admission = Admission(
@@ -42,6 +44,7 @@ class Parts:
             health=Health(model_service=settings.model_service),
             admission=admission,
             telemetry=Telemetry(settings, bundle.model, vitals, os.environ),
+            stream_ages=stream_ages,
         )
 
     def classifier(self, engine: Engine) -> Classifier:

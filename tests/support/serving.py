@@ -15,7 +15,9 @@ from grpc_health.v1 import health_pb2_grpc
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently.v1.model_service_pb2_grpc import ModelServiceStub
 from intently_server.app import EngineFactory, serve
+from intently_server.bundle import Bundle
 from intently_server.drain import StopSignal
+from intently_server.servicer.stream import StreamAges
 from intently_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,11 +38,14 @@ class Served:
     models: "ModelServiceAsyncStub"
     health: Any
     stop: StopSignal
+    stream_ages: StreamAges
     exit_code: "asyncio.Future[int]"
 
 
 @contextlib.asynccontextmanager
-async def connected(address: str, stop: StopSignal, exit_code: "asyncio.Future[int]") -> AsyncIterator[Served]:
+async def connected(
+    address: str, stop: StopSignal, stream_ages: StreamAges, exit_code: "asyncio.Future[int]"
+) -> AsyncIterator[Served]:
     """Stubs for a server that is, or will be, at this address."""
     async with grpc.aio.insecure_channel(address, options=_LARGE) as channel:
         yield Served(
@@ -50,6 +55,7 @@ async def connected(address: str, stop: StopSignal, exit_code: "asyncio.Future[i
             models=ModelServiceStub(channel),
             health=health_pb2_grpc.HealthStub(channel),
             stop=stop,
+            stream_ages=stream_ages,
             exit_code=exit_code,
         )
 
@@ -60,18 +66,20 @@ async def serving(bundle: Path, start_engine: EngineFactory, **settings: Any) ->
 
     With `address` among the settings it yields at once, while the server is still starting.
     """
-    stop, ready = StopSignal(), asyncio.get_running_loop().create_future()
+    stop, ages, ready = StopSignal(), StreamAges(), asyncio.get_running_loop().create_future()
     all_settings = Settings(**{"bundle": bundle, "address": "127.0.0.1:0", "drain_delay": 0.0, **settings})
-    task = asyncio.ensure_future(
-        serve(all_settings, start_engine, on_ready=lambda address, _: ready.set_result(address), stop=stop)
-    )
+
+    def tell(address: str, _: Bundle) -> None:
+        ready.set_result(address)
+
+    task = asyncio.ensure_future(serve(all_settings, start_engine, on_ready=tell, stop=stop, stream_ages=ages))
     try:
         if "address" not in settings:
             await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 task.result()
         address: str = settings.get("address") or ready.result()
-        async with connected(address, stop, task) as served:
+        async with connected(address, stop, ages, task) as served:
             yield served
     finally:
         stop.set()

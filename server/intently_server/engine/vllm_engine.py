@@ -5,6 +5,7 @@ Uses only what vLLM 0.25.1 and 0.32.0 both have; tests/contract/test_vllm_interf
 
 import asyncio
 import itertools
+import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -190,6 +191,9 @@ class VllmEngine:
             return loggers[-1]
 
         def build() -> AsyncLLM:
+            # The engine's processes inherit this: SIGUSR1, which lets streams move, would end them where it goes to a
+            # whole process group, as by a shell's `kill -USR1 %1`.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
             arguments = AsyncEngineArgs(**config.engine_args())
             return AsyncLLM.from_engine_args(arguments, stat_loggers=[logger, _NoPrometheus])
 

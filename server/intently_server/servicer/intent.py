@@ -11,7 +11,7 @@ from intently_server.servicer import convert
 from intently_server.servicer.call import Call
 from intently_server.servicer.fault_log import FaultLog
 from intently_server.servicer.status import rich_status
-from intently_server.servicer.stream import Answer, StreamLimits, serve_stream
+from intently_server.servicer.stream import Answer, StreamAges, StreamLimits, serve_stream
 from intently_server.types import Caller, Stages
 
 _FAULTS = (Unavailable, InternalFault)  # of this server, whatever the request
@@ -24,15 +24,22 @@ class IntentServicer:
         lifecycle: Says who answers now.
         max_batch_size: Requests in one batch at most.
         stream_limits: Bounds of a stream.
+        ages: Says when a stream is old.
         faults: Told of what nobody expected.
     """
 
     def __init__(
-        self, lifecycle: Lifecycle, max_batch_size: int, stream_limits: StreamLimits, faults: FaultLog
+        self,
+        lifecycle: Lifecycle,
+        max_batch_size: int,
+        stream_limits: StreamLimits,
+        ages: StreamAges,
+        faults: FaultLog,
     ) -> None:
         self._lifecycle = lifecycle
         self._max_batch_size = max_batch_size
         self._stream_limits = stream_limits
+        self._ages = ages
         self._faults = faults
 
     async def Classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:  # noqa: N802
@@ -80,7 +87,8 @@ class IntentServicer:
         def refused(stages: Stages, error: IntentlyError) -> None:
             call.observer.classified("", stages, error)
 
-        await serve_stream(messages, write, classify, refused, classifier, self._stream_limits, self._lifecycle)
+        limits = self._stream_limits
+        await serve_stream(messages, write, classify, refused, classifier, limits, self._lifecycle, self._ages)
 
     async def _answer(
         self,

@@ -17,6 +17,7 @@ from intently_server.classifier import Classifier
 from intently_server.errors import Draining, IntentlyError, InvalidInput, ItemCancelled, Superseded, Unavailable
 from intently_server.lifecycle import Lifecycle
 from intently_server.servicer import convert
+from intently_server.servicer.stream.ages import StreamAge, StreamAges
 from intently_server.servicer.stream.checks import check_config, check_item
 from intently_server.servicer.stream.conversation import Conversation
 from intently_server.servicer.stream.in_flight import InFlight
@@ -55,6 +56,7 @@ async def serve_stream(
     classifier: Classifier,
     limits: StreamLimits,
     lifecycle: Lifecycle,
+    ages: StreamAges,
 ) -> None:
     """Serves one stream from its beginning to its end.
 
@@ -67,15 +69,16 @@ async def serve_stream(
         classifier: Who answers.
         limits: Bounds.
         lifecycle: Says when the server takes nothing new, and why.
+        ages: Says when the stream is old.
 
     Raises:
         IntentlyError: if the beginning is wrong. Nothing that comes later ends a stream early.
     """
-    old_at = time.monotonic() + limits.jittered_age_s()
-    config = await first_config(messages, lifecycle, limits.begin_s)
-    check_config(config, classifier.validator, limits.max_context_turns)
-    session = StreamSession(config, classify, refused, classifier, limits, lifecycle)
-    await session.run(messages, write, old_at)
+    with ages.stream(limits.jittered_age_s()) as age:
+        config = await first_config(messages, lifecycle, limits.begin_s)
+        check_config(config, classifier.validator, limits.max_context_turns)
+        session = StreamSession(config, classify, refused, classifier, limits, lifecycle)
+        await session.run(messages, write, age)
 
 
 class StreamSession:
@@ -108,11 +111,11 @@ class StreamSession:
         self._all_read = False
         self._ended: Unavailable | None = None  # why nothing new is taken
 
-    async def run(self, messages: Messages, write: Write, old_at: float) -> None:
-        """Serves the stream to its end; tells the caller to open another at `old_at`, in monotonic seconds."""
+    async def run(self, messages: Messages, write: Write, age: StreamAge) -> None:
+        """Serves the stream to its end; tells the caller to open another once it is old."""
         await write(pb.ClassifyStreamResponse(ready=self._ready))
         writing, reading = asyncio.create_task(self._write(write)), asyncio.create_task(self._read(messages))
-        ending = asyncio.create_task(self._end(old_at))
+        ending = asyncio.create_task(self._end(age))
         try:
             await writing
             if reading.done():
@@ -194,14 +197,14 @@ class StreamSession:
         self._owed += 1
         await self._places.acquire()
 
-    async def _end(self, old_at: float) -> None:
+    async def _end(self, age: StreamAge) -> None:
         """Ends the stream in order: when the server drains, or when the stream is old.
 
         What is in flight has the grace to finish; what has not by then is answered with why. A caller that does not
         read its answers keeps the stream open, at the cost of as many answers as it was granted: gRPC has no way to end
         a call while a message of it is being written, but to stop the server.
         """
-        notice = await self._reason_to_end(old_at)
+        notice = await self._reason_to_end(age)
         grace_s = notice.grace.ToNanoseconds() / 1e9
         self._outbox.announce(notice)
         self._finish_if_done()
@@ -211,12 +214,8 @@ class StreamSession:
         if self._ended is not None:
             self._in_flight.withdraw_all(self._ended)
 
-    async def _reason_to_end(self, old_at: float) -> pb.DrainNotice:
-        try:
-            # Not wait_for, which in Python 3.11 forgets that it was cancelled if what it waits for comes just then.
-            async with asyncio.timeout(max(0.0, old_at - time.monotonic())):
-                await self._lifecycle.draining.wait()
-        except TimeoutError:
+    async def _reason_to_end(self, age: StreamAge) -> pb.DrainNotice:
+        if await age.reached(unless=self._lifecycle.draining):
             self._ended = Draining("this stream has reached its greatest age; open another")
             return pb.DrainNotice(reason=pb.DRAIN_REASON_MAX_AGE, grace=convert.duration(self._limits.grace_s))
         self._ended = self._lifecycle.refusal()
