@@ -2,10 +2,10 @@
 
     python tests/bench/bad_canaries.py [--only internal:0.05 ...] [--rate 300]
 
-The load is that of the design: 300 calls a second, half by gRPC alone, which retries nothing, and half by the client
-library, and 20 streams. The plan is the default one. Faults: see support/faulty_engine.py. Prints JSON, and a line a
-canary on standard error; exits with 1 if a canary did not end as it should, or if callers saw more failures than the
-design's prototype let through.
+The load is that of the design, by `intently bench`: 300 single calls a second, evenly spread, half by gRPC alone, which
+retries nothing, and 200 items a second on 20 streams of the client library. The plan is the default one. Faults: see
+support/faulty_engine.py. Prints JSON, and a line a canary on standard error; exits with 1 if a canary did not end as it
+should, or if callers saw more failures than the design's prototype let through.
 """
 
 import argparse
@@ -21,15 +21,13 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from intently_release.config import Releasing
+from support.release_load import Rates, ReleaseLoad
 from support.release_stack import Done, Stack, stack
-from support.restart_load import RestartLoad
 
 HEALTHY = "healthy"
 CANARY = "second"
 _PLAN = {**Releasing().model_dump(mode="json"), "bake": 5.0}  # the default one, but for the long bake
-_CALLERS = 4  # of each kind
-_STREAMS = 20
-_SHOWN = 3
+_ITEMS_PER_S = 200.0
 _PROMOTED, _ABORTED = 0, 1  # exit codes of deploy
 
 
@@ -79,19 +77,19 @@ def _run(case: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _deploy(made: Stack, case: str, options: argparse.Namespace) -> dict[str, Any]:
-    bundle, load = str(made.bundle(CANARY)), RestartLoad(made.address, pause_s=2 * _CALLERS / options.rate)
-    async with load.running(callers=_CALLERS, bare=_CALLERS, streams=_STREAMS, batches=0):
-        await asyncio.sleep(1.0)
+    bundle, half = str(made.bundle(CANARY)), options.rate / 2
+    load = ReleaseLoad(made.address, Rates(bare=half, calls=half, items=_ITEMS_PER_S))
+    async with load.running():
         done = await asyncio.to_thread(made.run, "deploy", bundle)
         await asyncio.sleep(1.0)
-    failed, bound = len(load.failures), BOUNDS.get(case)
+    answered, failed, bound = load.answered, load.failed, BOUNDS.get(case)
     all_on = "green" if case == HEALTHY else "blue"
     return {
         **_told(done),
-        "calls": load.answered["call"] + load.answered["bare"] + failed,
-        "items": load.answered["item"],
+        "calls": answered["call"] + answered["bare"] + failed,
+        "items": answered["item"],
         "failed": failed,
-        "first_failures": load.failures[:_SHOWN],
+        "failures": load.failures,
         "design": bound and {"failed": bound.failures, "of": bound.of, "seconds": bound.seconds},
         "verdict": {
             "ended_as_it_should": done.code == (_PROMOTED if case == HEALTHY else _ABORTED),
@@ -123,7 +121,7 @@ def _options() -> argparse.Namespace:
         metavar="FAULT",
         help="one that the design has not measured is never good (default: all that it has)",
     )
-    parser.add_argument("--rate", type=float, default=300.0, help="calls a second, about (default: %(default)g)")
+    parser.add_argument("--rate", type=float, default=300.0, help="single calls a second (default: %(default)g)")
     parser.add_argument("--p99-least-ms", type=float, default=20.0, help="threshold (default: %(default)g)")
     return parser.parse_args()
 

@@ -1,10 +1,11 @@
 """Deploys again and again under load, through real Envoy, and counts what that cost callers.
 
-    python tests/bench/release_deploys.py [--deploys 10] [--callers 12] [--streams 20] [--fast] [--old-color stop]
+    python tests/bench/release_deploys.py [--deploys 10] [--rate 500] [--streams 20] [--fast] [--old-color stop]
 
-The load is calls, batches and long-lived streams of the client library, and calls by gRPC alone, which retries nothing.
-Prints JSON, and a line a deploy on standard error; exits with 1 if the verdict is not good: each deploy promoted, no
-call failed, no item lost or answered twice, enough of both, and
+The load is `intently bench`: single calls, half by gRPC alone, which retries nothing; batches; and long-lived streams
+of the client library. Beside it a few callers watch which color answers. Prints JSON, and a line a deploy on standard
+error; exits with 1 if the verdict is not good: each deploy promoted, no call failed, no item lost or answered twice,
+enough of both, and
 
     decision to all new traffic    1 s at most: from the last step's verdict until the last call was sent that the old
                                    color answered, and Envoy had applied the routes
@@ -28,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from intently_release.colors import Color
 from intently_release.layout import Layout
+from support.release_load import Rates, ReleaseLoad
 from support.release_stack import Done, Stack, stack
 from support.restart_load import RestartLoad
 
@@ -36,6 +38,8 @@ FAST_S = 5.0
 ROLLBACK_S = 1.0
 CALLS = 50_000
 ITEMS = 20_000
+_WATCHERS = {"callers": 2, "bare": 2, "streams": 1, "batches": 0}
+_PAUSE_S = 0.02  # of each; what they tell is as exact as this by their number
 _SHOWN = 20
 
 
@@ -51,28 +55,34 @@ def main() -> int:
 
 
 async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
-    load, deploys = RestartLoad(made.address), []
-    began = time.monotonic()
-    numbers = {"callers": options.callers, "bare": options.callers, "streams": options.streams}
-    async with load.running(**numbers, batches=options.batches):
-        await load.wait_more_than(load.answered.copy())
+    load, watch, deploys = ReleaseLoad(made.address, _rates(options)), RestartLoad(made.address, _PAUSE_S), []
+    async with load.running(), watch.running(**_WATCHERS):
+        began = time.monotonic()
+        await watch.wait_more_than(watch.answered.copy())
         for _ in range(options.deploys):
-            deploys.append(await _deploy(made, load, options))
-            sys.stderr.write(f"{json.dumps(deploys[-1])} {dict(load.answered)} {len(load.failures)} failed\n")
-        rollback = await _rollback(made, load) if options.old_color == "keep" else None
-    seconds = time.monotonic() - began
-    calls = load.answered["call"] + load.answered["bare"]
-    verdict = _verdict(load, deploys, rollback, options)
+            deploys.append(await _deploy(made, watch, options))
+            sys.stderr.write(f"{json.dumps(deploys[-1])} {len(watch.failures)} failures watched\n")
+        rollback = await _rollback(made, watch) if options.old_color == "keep" else None
+        seconds = time.monotonic() - began
+    answered = load.answered + watch.answered
+    calls, failed = answered["call"] + answered["bare"], load.failed + len(watch.failures)
+    verdict = _verdict(deploys, rollback, options) | {
+        "none_failed_lost_or_doubled": not failed,
+        "enough_calls": calls >= options.least_calls,
+        "enough_items": answered["item"] >= options.least_items,
+    }
     return {
         "old_color": options.old_color,
         "fast": options.fast,
         "seconds": round(seconds, 1),
         "calls": calls,
-        "items": load.answered["item"],
-        "batches": load.answered["batch"],
+        "items": answered["item"],
+        "batches": answered["batch"],
         "calls_per_s": round(calls / seconds, 1),
-        "failures": load.failures[:_SHOWN],
-        "failures_in_all": len(load.failures),
+        "failures": load.failures + watch.failures[:_SHOWN],
+        "failures_in_all": failed,
+        "load": load.brief(),
+        "watched": dict(watch.answered),
         "deploys": deploys,
         "decision_to_all_traffic_s": _most(deploys, "decision_to_all_traffic_s"),
         "serving_to_all_traffic_s": _most(deploys, "serving_to_all_traffic_s"),
@@ -82,14 +92,17 @@ async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _rates(options: argparse.Namespace) -> Rates:
+    half = options.rate / 2
+    return Rates(bare=half, calls=half, batches=options.batches, items=options.items, streams=options.streams)
+
+
 def _verdict(
-    load: RestartLoad, deploys: list[dict[str, Any]], rollback: dict[str, Any] | None, options: argparse.Namespace
+    deploys: list[dict[str, Any]], rollback: dict[str, Any] | None, options: argparse.Namespace
 ) -> dict[str, bool]:
+    """What the deploys themselves have shown."""
     verdict = {
         "all_promoted": all(deploy["code"] == 0 for deploy in deploys),
-        "none_failed_lost_or_doubled": not load.failures,
-        "enough_calls": load.answered["call"] + load.answered["bare"] >= options.least_calls,
-        "enough_items": load.answered["item"] >= options.least_items,
         "decision_to_all_traffic": _within(deploys, "decision_to_all_traffic_s", DECISION_S),
     }
     if options.fast:
@@ -108,31 +121,31 @@ def _within(deploys: list[dict[str, Any]], what: str, most_s: float) -> bool:
     return all(what in deploy and deploy[what] <= most_s for deploy in deploys)
 
 
-async def _deploy(made: Stack, load: RestartLoad, options: argparse.Namespace) -> dict[str, Any]:
+async def _deploy(made: Stack, watch: RestartLoad, options: argparse.Namespace) -> dict[str, Any]:
     before, bundle = made.state, str(made.another())
     old = Color(before["stable"])
     done = await asyncio.to_thread(made.run, "deploy", bundle, *(["--fast"] if options.fast else []))
-    await load.wait_more_than(load.answered.copy())
+    await watch.wait_more_than(watch.answered.copy())
     told = _told(done)
     if done.code == 0:
-        last_on_old = load.last_sent[before["slots"][old]["revision"]]
+        last_on_old = watch.last_sent[before["slots"][old]["revision"]]
         serving_at = Layout(made.run_dir).ready(old.other, 0).stat().st_mtime
         told |= _times(done.events, last_on_old, serving_at)
     return told
 
 
-async def _rollback(made: Stack, load: RestartLoad) -> dict[str, Any]:
+async def _rollback(made: Stack, watch: RestartLoad) -> dict[str, Any]:
     """Takes the last release back. Its seconds are missing if that is refused."""
     before, began = made.state, time.monotonic()
     left = before["slots"][before["stable"]]["revision"]
     done = await asyncio.to_thread(made.run, "rollback")
     seconds = time.monotonic() - began
-    await load.wait_more_than(load.answered.copy())
+    await watch.wait_more_than(watch.answered.copy())
     told: dict[str, Any] = {"code": done.code, "command_s": round(seconds, 3)}
     if done.code:
         return told | {"error": done.errors[-500:]}
     told["applied_s"] = done.events[0]["applied_s"]  # of it, from the decision on: the rest is the command's own start
-    return told | {"rollback_s": round(load.last_answered[left] - began, 3)}
+    return told | {"rollback_s": round(watch.last_answered[left] - began, 3)}
 
 
 def _times(events: list[dict[str, Any]], last_on_old: float, serving_at: float) -> dict[str, Any]:
@@ -166,9 +179,10 @@ def _told(done: Done) -> dict[str, Any]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--deploys", type=int, default=10)
-    parser.add_argument("--callers", type=int, default=12, help="of the library, and as many by gRPC alone")
-    parser.add_argument("--streams", type=int, default=20)
-    parser.add_argument("--batches", type=int, default=2, help="callers that send batches of eight")
+    parser.add_argument("--rate", type=float, default=500.0, help="single calls a second (default: %(default)g)")
+    parser.add_argument("--items", type=float, default=300.0, help="a second, on all streams (default: %(default)g)")
+    parser.add_argument("--streams", type=int, default=20, help="(default: %(default)s)")
+    parser.add_argument("--batches", type=float, default=10.0, help="of eight, a second (default: %(default)g)")
     parser.add_argument("--fast", action="store_true", help="deploy --fast")
     parser.add_argument("--old-color", choices=("keep", "stop"), default="keep", help="after a release")
     parser.add_argument("--least-calls", type=int, help=f"to be answered (default: {CALLS}; with --fast 0)")

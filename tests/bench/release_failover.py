@@ -1,10 +1,10 @@
 """Ends a color at half the traffic, by every signal, and counts the calls that fail.
 
-    python tests/bench/release_failover.py [--seconds 8] [--callers 8]
+    python tests/bench/release_failover.py [--seconds 8] [--rate 400]
 
-The load is calls by gRPC alone, which retries nothing, and by the client library, each in as many tasks. A color that
-gets SIGSTOP hangs until the end of its run. Prints JSON, and a line a run on standard error; exits with 1 if a call
-failed, or if there were too few to tell.
+The load is `intently bench`: single calls, half by gRPC alone, which retries nothing, and 20 streams of the client
+library. A color that gets SIGSTOP hangs until the end of its run. Prints JSON, and a line a run on standard error;
+exits with 1 if a call failed, an item was lost or answered twice, or if there were too few to tell.
 """
 
 import argparse
@@ -21,11 +21,10 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.release_load import Rates, ReleaseLoad
 from support.release_stack import Stack, stack
-from support.restart_load import RestartLoad
 
 CALLS = 2_000  # of a run; the design's had 2,099 to 3,599
-_SHOWN = 3
 _SIGNALS = (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP)
 
 
@@ -33,7 +32,8 @@ def main() -> int:
     """Runs it; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=8.0, help="of load in each run (default: %(default)s)")
-    parser.add_argument("--callers", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=400.0, help="single calls a second (default: %(default)g)")
+    parser.add_argument("--items", type=float, default=200.0, help="a second, on all streams (default: %(default)g)")
     parser.add_argument("--least-calls", type=int, default=CALLS, help="of each run (default: %(default)s)")
     options = parser.parse_args()
     runs = [_run(number, color, options) for number in _SIGNALS for color in ("blue", "green")]
@@ -53,17 +53,24 @@ def _run(number: signal.Signals, color: str, options: argparse.Namespace) -> dic
 
 
 async def _loaded(made: Stack, number: signal.Signals, color: str, options: argparse.Namespace) -> dict[str, Any]:
-    pid, load = made.observed()[f"{color}-0"]["pid"], RestartLoad(made.address)
+    pid, half = made.observed()[f"{color}-0"]["pid"], options.rate / 2
+    load = ReleaseLoad(made.address, Rates(bare=half, calls=half, items=options.items))
     try:
-        async with load.running(callers=options.callers, bare=options.callers, streams=0):
+        async with load.running():
             await asyncio.sleep(options.seconds / 4)
             os.kill(pid, number)
             await asyncio.sleep(options.seconds * 3 / 4)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
-    failed = len(load.failures)
-    return {"calls": load.answered.total() + failed, "failed": failed, "first_failures": load.failures[:_SHOWN]}
+    answered = load.answered
+    return {
+        "calls": answered["bare"] + answered["call"] + load.failed,
+        "items": answered["item"],
+        "failed": load.failed,
+        "failures": load.failures,
+        "slowest_ms": {kind: round(run.report["total"]["latency"]["max"] * 1e3) for kind, run in load.measured.items()},
+    }
 
 
 if __name__ == "__main__":

@@ -2,33 +2,29 @@
 
     python tests/bench/release_quiet.py [--rates 0 5] [--patience 120]
 
-The plan is the default one, and so are its thresholds. Prints JSON, and how it goes on standard error; exits with 1 if
-a deploy ended in anything but "inconclusive", with all traffic where it was and no call failed.
+The calls are those of `intently bench`, evenly spread, and nothing is retried. The plan is the default one, and so are
+its thresholds. Prints JSON, and how it goes on standard error; exits with 1 if a deploy ended in anything but
+"inconclusive", with all traffic where it was and no call failed.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from intently.v1 import intent_service_pb2 as pb
-from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently_release.config import Releasing
+from support.release_load import Rates, ReleaseLoad
 from support.release_stack import Stack, finished, stack
 
 _INCONCLUSIVE = 3  # exit code of deploy
 _TOLD_EVERY_S = 10.0
-_NO_RETRIES = [("grpc.enable_retries", 0)]
 
 
 def main() -> int:
@@ -49,58 +45,29 @@ def _run(rate: float, options: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _deploy(made: Stack, rate: float, options: argparse.Namespace) -> dict[str, Any]:
-    began, bundle = time.monotonic(), str(made.another())
-    async with _calling(made.address, rate) as failures:
+    bundle, load = str(made.another()), ReleaseLoad(made.address, Rates(bare=rate))
+    async with load.running():
+        began = time.monotonic()
         deploy = made.start("deploy", bundle, *(["--fast"] if options.fast else []))
         ending = asyncio.create_task(asyncio.to_thread(finished, deploy))
         while not (await asyncio.wait([ending], timeout=_TOLD_EVERY_S))[0]:
             sys.stderr.write(f"{rate:g} calls/s: {time.monotonic() - began:.0f} s\n")
-        done = await ending
+        done, seconds = await ending, time.monotonic() - began
     end = done.events[-1] if done.events else {}
     return {
         "code": done.code,
         "ended": end.get("event", done.errors[-300:]),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(seconds, 1),
         "share": max((event["percent"] for event in done.events if event["event"] == "shifted"), default=0),
         "reasons": end.get("reasons", []),
-        "failures": failures[:3],
+        "calls": load.answered["bare"] + load.failed,
+        "failures": load.failures,
         "verdict": {
             "inconclusive": done.code == _INCONCLUSIVE,
             "traffic_is_where_it_was": made.state["weights"] == {"blue": 100, "green": 0},
-            "no_failure": not failures,
+            "no_failure": not load.failed,
         },
     }
-
-
-@contextlib.asynccontextmanager
-async def _calling(address: str, rate: float) -> AsyncIterator[list[str]]:
-    """Calls so many times a second, on the second's fractions, until the block ends; yields what failed so far."""
-    failures: list[str] = []
-
-    async def call(intents: Any) -> None:
-        try:
-            await intents.Classify(pb.ClassifyRequest(text="hello"), timeout=10)
-        except grpc.aio.AioRpcError as error:
-            failures.append(f"{error.code().name} {error.details()}")
-
-    async def go_on() -> None:
-        began, number = time.monotonic(), 0
-        async with grpc.aio.insecure_channel(address, options=_NO_RETRIES) as channel, asyncio.TaskGroup() as calls:
-            intents = IntentServiceStub(channel)
-            while not over.is_set():
-                number += 1
-                calls.create_task(call(intents))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(over.wait(), max(0.0, began + number / rate - time.monotonic()))
-
-    over = asyncio.Event()
-    going = asyncio.create_task(go_on()) if rate > 0 else None
-    try:
-        yield failures
-    finally:
-        over.set()
-        if going is not None:
-            await going
 
 
 def _options() -> argparse.Namespace:
