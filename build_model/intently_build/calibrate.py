@@ -116,6 +116,13 @@ def _say_rows(chosen: CalibrationSet, console: Console) -> None:
     if not chosen.compared:
         compared = "warning: no test rows to keep out of them were found; --test names them"
     console.print(f"{found}; {compared}", highlight=False, soft_wrap=True)
+    learnt = f"compared with {chosen.compared_training} training rows, {chosen.learnt} "
+    learnt += "left out" if chosen.learnt_left_out else "are among them"
+    if chosen.learnt and not chosen.learnt_left_out:
+        learnt += ", and stay: the set is published so (--leave-out-training leaves them out)"
+    if not chosen.compared_training:
+        learnt = "warning: no training rows to keep out of them were found; --train names them"
+    console.print(learnt, highlight=False, soft_wrap=True)
 
 
 def _recalibrated(

@@ -1,4 +1,7 @@
-"""The rows that a finished bundle is calibrated on anew: of its intents, and none of them a test row."""
+"""The rows that a finished bundle is calibrated on anew: of its intents, none of them a test row or one that it learnt.
+
+Of rows that it learnt, a model is surer than of any other: confidence that is fitted to them promises too much.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +9,7 @@ from pathlib import Path
 
 from intently.v1 import bundle_pb2
 from intently_build.errors import BuildError
-from intently_build.evaluation.dataset import Dataset, Source, read_dataset
+from intently_build.evaluation.dataset import Dataset, Source, Split, read_dataset
 from intently_build.overlap import fold
 from intently_build.quantizing.calibration_rows import read_texts
 from intently_build.recipe import load_recipe
@@ -23,6 +26,9 @@ class Wanted:
       folder: of the recipe's rows, or None for where the recipe says that they are.
       tests: files of test rows that these must not be, beside those that the recipe or the bundle's own names.
       leave_out_test: whether rows that are test rows too are left out rather than refused.
+      training: files of training rows that these must not be, beside those likewise.
+      leave_out_training: whether rows that are training rows too are left out, rather than refused in a file of rows
+        and kept among a recipe's validation rows.
     """
 
     rows: Path | None
@@ -30,6 +36,8 @@ class Wanted:
     folder: Path | None = None
     tests: tuple[Path, ...] = ()
     leave_out_test: bool = False
+    training: tuple[Path, ...] = ()
+    leave_out_training: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,9 @@ class CalibrationSet:
       files: their names, and how their SHA-256 begin.
       left_out: how many were test rows too.
       compared: with how many test rows they were compared; none if no test rows could be found.
+      learnt: how many of those that are left, or would be, are training rows too.
+      learnt_left_out: whether those were left out.
+      compared_training: with how many training rows they were compared; none if none could be found.
     """
 
     dataset: Dataset
@@ -49,27 +60,52 @@ class CalibrationSet:
     files: str
     left_out: int
     compared: int
+    learnt: int
+    learnt_left_out: bool
+    compared_training: int
 
 
 def read_calibration_set(bundle: Path, manifest: bundle_pb2.BundleManifest, wanted: Wanted) -> CalibrationSet:
-    """Returns the rows. Raises BuildError if they are not the bundle's intents', or if test rows are among them."""
+    """Returns the rows.
+
+    Raises BuildError if they are not the bundle's intents', or if test rows or training rows are among them.
+    """
     source = Source("validation", wanted.recipe, wanted.folder, wanted.rows)
     dataset = read_dataset(bundle, manifest, source)
     where = wanted.rows or wanted.recipe
     _check_not_measured_on(manifest, dataset, where)
-    tests = _test_texts(bundle, manifest, wanted)
+    _check_not_trained_on(manifest, dataset, where)
+    tests = _texts_of("test", bundle, manifest, wanted, wanted.tests)
     kept = _without(dataset.rows, {fold(text) for text in tests})
-    left_out = len(dataset.texts) - len(kept.in_scope) - len(kept.out_of_scope)
+    left_out = len(dataset.texts) - _count(kept)
     if left_out > _allowed(wanted, tests) and not wanted.leave_out_test:
         raise BuildError(
             f"{where}: {left_out} of {len(dataset.texts)} rows are test rows too; give other rows, or "
             "--leave-out-test to go on without these"
         )
+    training = _texts_of("train", bundle, manifest, wanted, wanted.training)
+    unknown = _without(kept, {fold(text) for text in training})
+    learnt = _count(kept) - _count(unknown)
+    if learnt and wanted.rows and not wanted.leave_out_training:
+        raise BuildError(
+            f"{where}: {learnt} of {len(dataset.texts)} rows are training rows too; give other rows, or "
+            "--leave-out-training to go on without these"
+        )
+    kept = unknown if wanted.leave_out_training else kept
     if not kept.in_scope:
-        raise BuildError(f"{where}: all rows in scope are test rows too; give others")
+        raise BuildError(f"{where}: all rows in scope are test rows or training rows too; give others")
     digests = ", ".join(f"{name} SHA-256 {digest[:12]}" for name, digest in kept.files)
     words = "validation rows" if wanted.rows is None else "calibration rows"
-    return CalibrationSet(replace(dataset, rows=kept), words, digests, left_out, len(tests))
+    return CalibrationSet(
+        replace(dataset, rows=kept),
+        words,
+        digests,
+        left_out,
+        len(tests),
+        learnt,
+        wanted.leave_out_training,
+        len(training),
+    )
 
 
 def _check_not_measured_on(manifest: bundle_pb2.BundleManifest, dataset: Dataset, where: Path | None) -> None:
@@ -82,17 +118,29 @@ def _check_not_measured_on(manifest: bundle_pb2.BundleManifest, dataset: Dataset
             )
 
 
-def _test_texts(bundle: Path, manifest: bundle_pb2.BundleManifest, wanted: Wanted) -> list[str]:
-    """Returns the texts of all test rows that are named; the bundle's own only where they can be found."""
-    texts = [text for path in wanted.tests for text in read_texts(path)]
+def _check_not_trained_on(manifest: bundle_pb2.BundleManifest, dataset: Dataset, where: Path | None) -> None:
+    """Known by their digest likewise."""
+    for source in manifest.origin.data:
+        if source.sha256 in dataset.digests:
+            raise BuildError(
+                f"{where}: the bundle was trained on these very rows ({source.name}), of which it is surer than of "
+                "others; give validation rows, or rows of your own"
+            )
+
+
+def _texts_of(
+    split: Split, bundle: Path, manifest: bundle_pb2.BundleManifest, wanted: Wanted, files: Iterable[Path]
+) -> list[str]:
+    """Returns the texts of all rows of that split that are named; the bundle's own only where they can be found."""
+    texts = [text for path in files for text in read_texts(path)]
     if wanted.recipe is None:
         try:
-            return texts + read_dataset(bundle, manifest, Source("test", folder=wanted.folder)).texts
+            return texts + read_dataset(bundle, manifest, Source(split, folder=wanted.folder)).texts
         except BuildError:
             return texts  # whoever has the bundle need not have its rows
-    if load_recipe(wanted.recipe)[0].data.test is None:
+    if split == "test" and load_recipe(wanted.recipe)[0].data.test is None:
         return texts
-    return texts + read_dataset(bundle, manifest, Source("test", wanted.recipe, wanted.folder)).texts
+    return texts + read_dataset(bundle, manifest, Source(split, wanted.recipe, wanted.folder)).texts
 
 
 def _allowed(wanted: Wanted, tests: Sequence[str]) -> int:
@@ -100,6 +148,10 @@ def _allowed(wanted: Wanted, tests: Sequence[str]) -> int:
     if wanted.recipe is None:
         return 0
     return int(load_recipe(wanted.recipe)[0].data.repeated_test_rows * len(tests))
+
+
+def _count(rows: SplitRows) -> int:
+    return len(rows.in_scope) + len(rows.out_of_scope)
 
 
 def _without(rows: SplitRows, tested: set[str]) -> SplitRows:

@@ -40,6 +40,19 @@ def add(commands: Commands) -> None:
         "and with --rows those of the bundle's own recipe where they can be found)",
     )
     parser.add_argument("--leave-out-test", action="store_true", help="go on without the rows that are test rows too")
+    parser.add_argument(
+        "--train",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="JSON Lines whose rows the model was trained on, and which must not be among these; may be given again "
+        "(those of the recipe, or of the bundle's own where they can be found, always are)",
+    )
+    parser.add_argument(
+        "--leave-out-training",
+        action="store_true",
+        help="go on without the rows that are training rows too (with --recipe they else stay, and are told)",
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the new revision")
     parser.add_argument("--replace", action="store_true", help="write over a folder that is there")
     parser.set_defaults(command=_run)
@@ -53,5 +66,13 @@ def _run(parsed: argparse.Namespace) -> None:
     from intently_build.calibrate import Request, calibrate
     from intently_build.calibration_set import Wanted
 
-    wanted = Wanted(parsed.rows, parsed.recipe, parsed.data, tuple(parsed.test or ()), parsed.leave_out_test)
+    wanted = Wanted(
+        parsed.rows,
+        parsed.recipe,
+        parsed.data,
+        tuple(parsed.test or ()),
+        parsed.leave_out_test,
+        tuple(parsed.train or ()),
+        parsed.leave_out_training,
+    )
     calibrate(Request(parsed.bundle, wanted, parsed.output, parsed.replace), Console())

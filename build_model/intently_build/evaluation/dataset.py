@@ -16,7 +16,7 @@ from intently_build.evaluation.costs import OUT_OF_SCOPE
 from intently_build.recipe import Data
 from intently_build.rows import SplitRows, file_sha256, read_labels, read_rows, read_split
 
-Split = Literal["test", "validation"]
+Split = Literal["test", "validation", "train"]
 
 
 @dataclass(frozen=True)

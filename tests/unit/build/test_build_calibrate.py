@@ -164,6 +164,12 @@ def measured_on(bundle: Path) -> None:
     write_manifest(bundle, manifest)
 
 
+def trained_on(bundle: Path, rows: Path) -> None:
+    manifest = read_manifest(bundle)
+    manifest.origin.data.add(name="tiny/ours.jsonl", license="CC0-1.0", attribution="us", sha256=file_sha256(rows))
+    write_manifest(bundle, manifest)
+
+
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
@@ -175,6 +181,11 @@ def measured_on(bundle: Path) -> None:
             lambda _, rows: add_row(rows, "call home", "call"),
             "ours.jsonl: line 16: intent 'call' is not in the label set",
         ),
+        (
+            lambda _, rows: add_row(rows, "Set a  timer for ONE minutes", "timer"),
+            "ours.jsonl: 1 of 16 rows are training rows too; give other rows, or --leave-out-training",
+        ),
+        (lambda bundle, rows: trained_on(bundle, rows), "the bundle was trained on these very rows (tiny/ours.jsonl)"),
         (lambda _, rows: rows.write_text(""), "ours.jsonl: no rows"),
         (lambda _, rows: rows.unlink(), "ours.jsonl: cannot read it"),
         (lambda bundle, _: flip(bundle), "model.safetensors: its SHA-256 is"),
@@ -195,7 +206,7 @@ def test_what_is_not_fit_is_one_line_and_leaves_nothing(
 ) -> None:
     copied = Path(shutil.copytree(bundle, tmp_path / "copied"))
     harm(copied, rows)
-    arguments = ["--rows", rows, "--test", made / "recipe" / "test.jsonl"]
+    arguments = ["--rows", rows, "--test", made / "recipe" / "test.jsonl", "--train", made / "recipe" / "train.jsonl"]
     assert calibrate(copied, tmp_path / "new", *arguments) == 2
     line = capsys.readouterr().err
     assert says in line
@@ -219,3 +230,31 @@ def test_the_test_rows_of_the_bundles_own_recipe_are_found(
     moved = Path(shutil.copytree(bundle, tmp_path / "moved"))
     assert calibrate(moved, tmp_path / "new", "--rows", rows) == 0
     assert "warning: no test rows to keep out of them were found; --test names them" in capsys.readouterr().out
+
+
+def test_the_training_rows_of_the_bundles_own_recipe_are_found(
+    bundle: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_row(rows, "set a timer for one minutes", "timer")
+    assert calibrate(bundle, tmp_path / "new", "--rows", rows) == 2
+    assert "1 of 16 rows are training rows too" in capsys.readouterr().err
+    assert calibrate(bundle, tmp_path / "new", "--rows", rows, "--leave-out-training") == 0
+    assert "compared with 72 training rows, 1 left out" in capsys.readouterr().out
+    assert "on 15 in-scope calibration rows" in read_manifest(tmp_path / "new").calibration.fitted_on
+    moved = Path(shutil.copytree(bundle, tmp_path / "moved"))
+    assert calibrate(moved, tmp_path / "elsewhere", "--rows", rows) == 0
+    assert "warning: no training rows to keep out of them were found; --train names them" in capsys.readouterr().out
+
+
+def test_validation_rows_that_a_set_repeats_stay_and_are_told(
+    made: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = Path(shutil.copytree(made / "recipe", tmp_path / "recipe")) / "tiny.yaml"
+    add_row(recipe.with_name("validation.jsonl"), "set a timer for one minutes", "timer")
+    assert calibrate(bundle, tmp_path / "new", "--recipe", recipe) == 0
+    assert "1 are among them, and stay: the set is published so" in capsys.readouterr().out
+    assert calibrate(bundle, tmp_path / "fewer", "--recipe", recipe, "--leave-out-training") == 0
+    assert "on 18 in-scope validation rows" in read_manifest(tmp_path / "fewer").calibration.fitted_on
+    shutil.copyfile(recipe.with_name("train.jsonl"), recipe.with_name("validation.jsonl"))
+    assert calibrate(bundle, tmp_path / "no", "--recipe", recipe) == 2
+    assert "the bundle was trained on these very rows (tiny/train.jsonl)" in capsys.readouterr().err
