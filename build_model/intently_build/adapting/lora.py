@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from intently_build.adapting.checkpoint import Checkpoint
+from intently_build.adapting.load_peft import load_peft
 from intently_build.errors import BuildError
 from intently_build.recipe import AdaptRecipe, Lora
 
@@ -66,10 +67,9 @@ def add_lora(recipe: AdaptRecipe, base: Checkpoint, code_ids: list[int], labels:
 
     Raises BuildError if the settings do not fit the base.
     """
-    import peft
-
     lora = recipe.adapt.lora
     check_lora(lora, base)
+    peft = load_peft()
     model = _load(base.folder, lora, gpu, labels if not code_ids else None)
     saved = (*lora.modules_to_save, *(() if code_ids else ("score",)))
     tokens = None
@@ -118,8 +118,6 @@ def _load(folder: Path, lora: Lora, gpu: bool, labels: int | None) -> Any:
         raise BuildError("adapt.lora.quantized_base: QLoRA needs a GPU; set it to false, or train on one")
     if find_spec("bitsandbytes") is None:  # transformers would miss it much later
         raise BuildError("adapt.lora.quantized_base: needs bitsandbytes; `make build-env` installs it")
-    import peft
-
     four_bits = transformers.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -127,4 +125,4 @@ def _load(folder: Path, lora: Lora, gpu: bool, labels: int | None) -> Any:
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
     model = kind.from_pretrained(folder, quantization_config=four_bits, dtype=torch.bfloat16, **more)
-    return peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    return load_peft().prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)

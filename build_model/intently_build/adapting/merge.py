@@ -12,6 +12,7 @@ from safetensors import safe_open
 from intently_build.adapting.adapter import PREFIX, WEIGHTS, AdapterFiles, read_adapter
 from intently_build.adapting.checkpoint import TOKENIZER, TOKENIZER_FILES, Checkpoint, read_checkpoint, weight_files
 from intently_build.adapting.comparison import compare, last_logits, proving_device
+from intently_build.adapting.load_peft import load_peft
 from intently_build.adapting.matching import check_match
 from intently_build.adapting.probes import Probes
 from intently_build.errors import BuildError
@@ -81,8 +82,7 @@ def _plain(files: AdapterFiles, folder: Path, dtype: torch.dtype) -> Any:
 
 def _adapted(files: AdapterFiles, base: Checkpoint, dtype: torch.dtype) -> Any:
     """Returns the base with the adapter beside it, every tensor of the adapter in use."""
-    import peft
-
+    peft = load_peft()
     try:
         model = peft.PeftModel.from_pretrained(_plain(files, base.folder, dtype), files.folder).eval()
     except (RuntimeError, ValueError, TypeError, KeyError) as error:

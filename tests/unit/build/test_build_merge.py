@@ -3,12 +3,15 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft.import_utils import is_gptqmodel_available
 from safetensors.torch import load_file, save_file
 
 from intently_build.adapting.matching import BASE
@@ -298,3 +301,27 @@ def test_a_base_with_numbers_that_are_not_finite_is_refused(
     tensors["model.layers.0.self_attn.q_proj.weight"][0, 0] = float("nan")
     save_file(tensors, harmed / "model.safetensors", metadata={"format": "pt"})
     assert "NaNs detected" in refused(harmed, foreign, tmp_path / "merged", capsys)
+
+
+@pytest.fixture
+def gptqmodel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """gptqmodel as the build environment has it, without optimum; peft has not looked for it yet."""
+    package = tmp_path / "site" / "gptqmodel"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    about = package.with_name("gptqmodel-7.6.0.dist-info")
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: gptqmodel\nVersion: 7.6.0\n")
+    monkeypatch.syspath_prepend(package.parent)
+    is_gptqmodel_available.cache_clear()
+    yield
+    is_gptqmodel_available.cache_clear()
+
+
+@pytest.mark.usefixtures("gptqmodel")
+def test_merging_works_beside_gptqmodel(base: Path, foreign: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImportError, match="gptqmodel requires optimum"):
+        is_gptqmodel_available()  # what peft asks for each layer
+    assert merge(base, foreign, tmp_path / "merged") == 0
+    assert "gptqmodel" not in sys.modules
+    assert find_spec("gptqmodel") is not None
