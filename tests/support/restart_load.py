@@ -32,6 +32,7 @@ class RestartLoad:
         failures: Everything else.
         last_sent: When the last call was sent that a revision has answered, in monotonic seconds, by revision.
         last_answered: When a revision answered its last call, likewise.
+        on: The revision that answered the last item of each stream.
     """
 
     def __init__(self, address: str, pause_s: float = 0.01) -> None:
@@ -42,6 +43,7 @@ class RestartLoad:
         self.failures: list[str] = []
         self.last_sent: dict[str, float] = {}
         self.last_answered: dict[str, float] = {}
+        self.on: dict[int, str] = {}
 
     @contextlib.asynccontextmanager
     async def running(
@@ -58,7 +60,7 @@ class RestartLoad:
             for caller in range(batches):
                 tasks.create_task(self._batch(client, caller))
             for caller in range(streams):
-                tasks.create_task(self._stream(client, ordered=bool(caller % 2)))
+                tasks.create_task(self._stream(client, caller))
             try:
                 yield
             finally:
@@ -110,7 +112,8 @@ class RestartLoad:
             number += 1
             await asyncio.sleep(self._pause_s)
 
-    async def _stream(self, client: IntentClient, *, ordered: bool) -> None:
+    async def _stream(self, client: IntentClient, caller: int) -> None:
+        ordered = bool(caller % 2)
         async with client.stream(ordered=ordered, timeout_s=_TIMEOUT_S) as stream:
             sending = asyncio.create_task(self._send(stream))
             came: list[str] = []
@@ -120,6 +123,7 @@ class RestartLoad:
                     self.failures.append(f"item: {answer.result}")
                 else:
                     self.answered["item"] += 1
+                    self.on[caller] = answer.result.message.model.revision
             sent = await sending
         twice = [request_id for request_id, times in Counter(came).items() if times > 1]
         self.failures += [f"item {request_id}: lost" for request_id in sorted(set(sent) - set(came))]

@@ -25,6 +25,7 @@ from support.watched_connection import watched_connection
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240)]
 
 QUICK = ("--step-ms", "2", "--batch", "64")
+STREAMS = 8
 HELLO = pb.ClassifyRequest(text="hello")
 SLOW = "slow"  # a bundle whose answers take seconds
 PATIENT: dict[str, Any] = {
@@ -109,6 +110,34 @@ async def test_no_call_fails_when_a_color_ends_at_half_the_traffic(
             os.kill(pid, signal.SIGCONT)
 
     assert load.failures == []
+
+
+async def test_streams_of_a_color_that_hangs_go_on_with_the_other_one(both: Stack) -> None:
+    stable, load = stable_of(both), RestartLoad(both.address)
+    revisions = {color: slot["revision"] for color, slot in both.state["slots"].items()}
+    pid = pid_of(both, f"{stable}-0")
+    try:
+        async with load.running(callers=2, bare=2, streams=STREAMS):
+            await _all_on(load, revisions[stable])
+            os.kill(pid, signal.SIGSTOP)
+            await _all_on(load, revisions[stable.other])
+            os.kill(pid, signal.SIGCONT)  # what it answers now, it answers to nobody
+            await load.wait_more_than(load.answered.copy())
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert load.failures == []
+
+
+async def _all_on(load: RestartLoad, revision: str) -> None:
+    """Returns once this revision answered the last item of each stream.
+
+    Raises:
+        TimeoutError: if it does not come to that.
+    """
+    async with asyncio.timeout(30.0):
+        while [*load.on.values()] != [revision] * STREAMS:  # noqa: ASYNC110  # polled, so that counting stays simple
+            await asyncio.sleep(0.01)
 
 
 async def test_only_routes_change_and_always_by_rename(both: Stack) -> None:
