@@ -97,7 +97,7 @@ class ReleaseLoad:
         ]
 
     def brief(self) -> dict[str, Any]:
-        """What people read of each run. Whether the generator was the limit is left out: it adds latency, not failures."""
+        """What people read of each run, but for the generator's limits: they add latency, and no failures."""
         briefs = {kind: run.brief() for kind, run in self.measured.items()}
         for brief in briefs.values():
             del brief["limited_by_generator"]
