@@ -101,7 +101,7 @@ async def _deploy(made: Stack, case: str, options: argparse.Namespace) -> dict[s
 
 def _told(done: Done) -> dict[str, Any]:
     """How it ended; seconds are from the first share of traffic, or from the beginning if it got none."""
-    end = done.events[-1] if done.events else {}
+    end = done.end
     began = next((e for e in done.events if e["event"] == "shifted"), done.events[0] if done.events else end)
     return {
         "code": done.code,

@@ -171,7 +171,7 @@ def _times(events: list[dict[str, Any]], last_on_old: float, serving_at: float) 
 
 def _told(done: Done) -> dict[str, Any]:
     """How a deploy ended."""
-    ended = done.events[-1] if done.events else {}
+    ended = done.end
     told: dict[str, Any] = {"code": done.code, "ended": ended.get("event", done.errors[-500:])}
     return told | ({"reasons": ended["reasons"]} if "reasons" in ended else {})
 

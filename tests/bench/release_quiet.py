@@ -53,7 +53,7 @@ async def _deploy(made: Stack, rate: float, options: argparse.Namespace) -> dict
         while not (await asyncio.wait([ending], timeout=_TOLD_EVERY_S))[0]:
             sys.stderr.write(f"{rate:g} calls/s: {time.monotonic() - began:.0f} s\n")
         done, seconds = await ending, time.monotonic() - began
-    end = done.events[-1] if done.events else {}
+    end = done.end
     return {
         "code": done.code,
         "ended": end.get("event", done.errors[-300:]),

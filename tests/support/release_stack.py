@@ -1,12 +1,14 @@
 """A whole stack as operators run it: Envoy and both colors under `intently-release up`, and the other commands."""
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,14 @@ _UP_WITHIN_S = 240.0  # vLLM's start, on a busy machine
 _END_WITHIN_S = 60.0
 _COMMAND_WITHIN_S = 300.0
 _ALL = 100
+_MOVE = "streams move"
+_PHASES = {
+    "started": "start",
+    "ready": "golden",
+    "golden": "until the first share",
+    "promoted": _MOVE,
+    "moving": _MOVE,
+}
 # Two engines whose threads wait for each other on the same cores, spinning, would come to a standstill.
 _ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 _QUICK = {
@@ -49,6 +59,26 @@ class Done:
         """The one event of this kind."""
         [found] = [event for event in self.events if event.get("event") == kind]
         return found
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """The event that says how a release came out; empty if none does. Others about open streams may follow it."""
+        return next((event for event in reversed(self.events) if event["event"] not in {"moving", "moved"}), {})
+
+    def phases(self) -> dict[str, float]:
+        """Seconds of each part of a release, by its name: from the event that begins it until the next part begins."""
+        seconds: dict[str, float] = defaultdict(float)
+        told = [event for event in self.events if event["event"] != "look"]
+        for event, after in itertools.pairwise(told):
+            seconds[_phase(event)] += after["at_s"] - event["at_s"]
+        return {name: round(lasted, 2) for name, lasted in seconds.items()}
+
+
+def _phase(event: Mapping[str, Any]) -> str:
+    """What begins with this event of a release; an event that is not known names it itself."""
+    if event["event"] == "shifted":
+        return f"{event['percent']} %" + (" and bake" if event["percent"] == _ALL else "")
+    return _PHASES.get(event["event"], str(event["event"]))
 
 
 @dataclass(frozen=True, slots=True)
