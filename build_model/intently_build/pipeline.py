@@ -7,7 +7,7 @@ from pathlib import Path
 from intently_build.adapting.adapt import adapt_step
 from intently_build.adapting.adapter import read_adapter
 from intently_build.adapting.checkpoint import TOKENIZER, find_base, read_checkpoint
-from intently_build.adapting.lora import check_lora
+from intently_build.adapting.lora import check_lora, check_lora_tools
 from intently_build.adapting.matching import base_identity, check_match
 from intently_build.adapting.merge import merge_step
 from intently_build.adapting.probes import Probes, spread
@@ -156,6 +156,8 @@ class Build:
         base = read_checkpoint(start) if start else None
         if isinstance(self.recipe, AdaptRecipe) and base:
             check_lora(self.recipe.adapt.lora, base)
+            if not self.run.adapter.exists():  # what was trained in another environment is taken here
+                check_lora_tools(self.recipe.adapt.lora)
         if isinstance(self.recipe, DistillRecipe) and not self._taught(self.recipe):
             for bundle in self._teachers(self.recipe).values():
                 check_labels(bundle, read_manifest(bundle), self.data.labels.names)

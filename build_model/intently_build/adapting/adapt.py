@@ -49,7 +49,11 @@ def adapt_step(
     settings = {"training_fingerprint": recipe.training_fingerprint()}
     files = [*weight_files(base), base / TOKENIZER]  # its config names versions, which change nothing
     inputs = {**{f"base {file.name}": file for file in files}, **data_files(recipe_path, recipe)}
-    return Step("adapt", run.adapter, inputs, settings, make, TOOLS, shows_progress=True)
+    return Step("adapt", run.adapter, inputs, settings, make, _tools(recipe), shows_progress=True)
+
+
+def _tools(recipe: AdaptRecipe) -> tuple[str, ...]:
+    return (*TOOLS, "bitsandbytes") if recipe.adapt.lora.quantized_base else TOOLS
 
 
 def _adapt(
@@ -69,8 +73,7 @@ def _adapt(
     check_prefix(encoder)
     _check_positions(recipe, base)
     model = add_lora(recipe, base, ids, len(names), on_gpu(device))
-    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    whole = sum(weight.numel() for weight in model.parameters())
+    trained, whole = model.get_nb_trainable_parameters()  # which knows that four bits are half a byte
     journal.say(f"{recipe.name}: {trained:,} of {whole:,} parameters are trained")
     add_dropout(model, recipe.training.dropout)
     repeated = data.repeated.tell(journal)
@@ -78,7 +81,7 @@ def _adapt(
     trainer.model.save_pretrained(partial, save_embedding_layers=False)  # it would look for the base on the Hub
     _tidy(partial, recipe.adapt.base)
     (partial / BASE).write_text(json.dumps(base_identity(base, digests), indent=2) + "\n", encoding="utf-8")
-    made = summary(trainer, whole, TOOLS) | {"trained_parameters": trained, "repeated_test_rows": repeated}
+    made = summary(trainer, whole, _tools(recipe)) | {"trained_parameters": trained, "repeated_test_rows": repeated}
     write_json(partial / TRAINING, made)
     journal.say(f"validation accuracy {trainer.state.best_metric:.4f} at step {made['best_step']}")
     return made

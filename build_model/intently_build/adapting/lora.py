@@ -10,6 +10,7 @@ import transformers
 from intently_build.adapting.checkpoint import Checkpoint
 from intently_build.adapting.load_peft import load_peft
 from intently_build.errors import BuildError
+from intently_build.quantizing.environment import INSTALL, here
 from intently_build.recipe import AdaptRecipe, Lora
 
 LARGE = 1_000_000_000  # parameters: from there on the base is held in bfloat16 while it trains on a GPU
@@ -69,6 +70,7 @@ def add_lora(recipe: AdaptRecipe, base: Checkpoint, code_ids: list[int], labels:
     """
     lora = recipe.adapt.lora
     check_lora(lora, base)
+    check_lora_tools(lora)
     peft = load_peft()
     model = _load(base.folder, lora, gpu, labels if not code_ids else None)
     saved = (*lora.modules_to_save, *(() if code_ids else ("score",)))
@@ -105,6 +107,16 @@ def check_lora(lora: Lora, base: Checkpoint) -> None:
                 raise BuildError(f"adapt.lora.{key}: {base.folder} has no module {module!r}")
 
 
+def check_lora_tools(lora: Lora) -> None:
+    """Raises BuildError if this environment lacks what training with these settings needs."""
+    if lora.quantized_base and find_spec("bitsandbytes") is None:  # transformers would miss it much later
+        build = here().build
+        raise BuildError(
+            f"adapt.lora.quantized_base: needs bitsandbytes, which is not installed here; `{INSTALL}` installs it in "
+            f"{build}: train with {build}/bin/intently-build"
+        )
+
+
 def _load(folder: Path, lora: Lora, gpu: bool, labels: int | None) -> Any:
     """Returns the base, as a classifier if `labels` is given."""
     causal = labels is None
@@ -114,15 +126,12 @@ def _load(folder: Path, lora: Lora, gpu: bool, labels: int | None) -> Any:
         model = kind.from_pretrained(folder, dtype=torch.float32 if not gpu else "auto", **more)
         small = sum(weight.numel() for weight in model.parameters()) < LARGE
         return model.float() if small or not gpu else model.to(torch.bfloat16)  # float16 Qwen2.5 can overflow
-    if not gpu:
-        raise BuildError("adapt.lora.quantized_base: QLoRA needs a GPU; set it to false, or train on one")
-    if find_spec("bitsandbytes") is None:  # transformers would miss it much later
-        raise BuildError("adapt.lora.quantized_base: needs bitsandbytes; `make build-env` installs it")
     four_bits = transformers.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    model = kind.from_pretrained(folder, quantization_config=four_bits, dtype=torch.bfloat16, **more)
+    where = {"": torch.device("cuda" if gpu else "cpu")}
+    model = kind.from_pretrained(folder, quantization_config=four_bits, dtype=torch.bfloat16, device_map=where, **more)
     return load_peft().prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)

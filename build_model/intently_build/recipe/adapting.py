@@ -19,7 +19,7 @@ class Lora(Section):
     target_modules: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] = LINEAR
     modules_to_save: tuple[NonEmpty, ...] = ()  # trained whole beside it; a trained head is always among them
     train_code_tokens: bool = True  # the rows of the code tokens, and of no others, in the embeddings or the head
-    quantized_base: bool = False  # QLoRA: the base in 4 bits while training; needs a GPU and bitsandbytes
+    quantized_base: bool = False  # QLoRA: the base in 4 bits (nf4) while training; needs bitsandbytes
 
 
 class Adapt(Section):
