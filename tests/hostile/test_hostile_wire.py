@@ -1,25 +1,75 @@
-"""Messages that are nearly right, to every method: whatever comes back, it is no fault of the server's."""
+"""Whatever comes over the wire, it is no fault of the server's; and a fault would be found, cut short and kept."""
+
+from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor import ServiceDescriptor
 
 from intently_server.bundle import Bundle
-from support.hostile.wire_fuzz import SERVICES, WireFuzz, words_of
-from support.in_memory_server import InMemoryServer
+from support.fuzz.calls import SERVICES
+from support.fuzz.case import Kind
+from support.fuzz.findings import FailureFile
+from support.fuzz.fuzzed_server import FuzzedServer
+from support.fuzz.messages import words_of
+from support.fuzz.wire_fuzz import WireFuzz
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(120)
 
-CASES = 1_200
-SEED = 20261121
+ROUNDS = 2
+SEED = "20261121"
 
 
-async def test_no_message_makes_the_server_fail(server: InMemoryServer, bundle: Bundle) -> None:
-    logged = len(server.errors_logged())
+def test_nothing_makes_the_server_fail(tmp_path: Path, bundle: Bundle, bundle_path: Path) -> None:
+    failures = FailureFile(tmp_path / "failures")
+    with (
+        FuzzedServer(tmp_path, bundle=bundle_path) as server,
+        WireFuzz(server, SEED, words_of(bundle.model), failures) as fuzz,
+    ):
+        for number in range(ROUNDS):
+            fuzz.round(number)
 
-    findings = await WireFuzz(server.address, SEED, words_of(bundle.model)).run(cases=CASES)
+        assert fuzz.findings.faults == {}
+        assert fuzz.findings.cases.keys() == {kind.value for kind in Kind}
+        answered = {status.removesuffix(" OK") for status in fuzz.findings.statuses if status.endswith(" OK")}
+        assert answered >= names_of(SERVICES[0])
+        assert answered & names_of(SERVICES[1])
+        assert server.process.errors_logged() == []
+        assert server.deaths == []
 
-    assert findings.faults == []
-    assert findings.cases == CASES
-    answered = {status.removesuffix(" OK") for status in findings.statuses if status.endswith(" OK")}
-    assert answered >= {method.name for service in SERVICES[:2] for method in service.methods}
-    assert server.errors_logged()[logged:] == []
-    assert server.process.poll() is None
+
+def test_a_fault_is_found_cut_short_and_kept(tmp_path: Path, bundle: Bundle) -> None:
+    failures = FailureFile(tmp_path / "failures")
+    ill = ("--fault", "internal", "--faulty-bundle", bundle.path.name)
+    with (
+        FuzzedServer(tmp_path, *ill) as server,
+        WireFuzz(server, SEED, words_of(bundle.model), failures, shrinks_for_s=2.0) as fuzz,
+    ):
+        fuzz.round(0)
+        fault = next(iter(fuzz.findings.faults.values()))  # the first that came: the shortest was looked for
+
+        assert "INTERNAL" in fault.what
+        kept = [each for each in failures.faults() if each.what == fault.what]
+        assert kept[-1] == fault
+        assert fault.size < kept[0].size
+        assert server.new_errors() == []
+        fuzz.send(fault.volley)
+        assert server.new_errors() != []
+
+
+def test_a_server_that_dies_is_noticed_and_runs_again(tmp_path: Path, bundle: Bundle) -> None:
+    failures = FailureFile(tmp_path / "failures")
+    ill = ("--fault", "crash", "--faulty-bundle", bundle.path.name)
+    with (
+        FuzzedServer(tmp_path, *ill) as server,
+        WireFuzz(server, SEED, words_of(bundle.model), failures, shrinks_for_s=0.0) as fuzz,
+    ):
+        fuzz.round(0)
+
+        assert server.deaths == ["exit code 9"]
+        assert [fault.what for fault in failures.faults()] == ["died: exit code 9"]
+        assert server.process.inside().engine == 0
+
+
+def names_of(service: ServiceDescriptor) -> set[str]:
+    """Of its methods."""
+    return {method.name for method in service.methods}

@@ -75,10 +75,13 @@ class InMemoryServer:
         """Resident memory in bytes, as it is."""
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
-    def errors_logged(self) -> list[str]:
-        """Lines of its log that tell of a fault: of ours, gRPC's, asyncio's or Python's."""
+    def errors_logged(self, since: int = 0) -> list[str]:
+        """Lines of its log that tell of a fault: of ours, gRPC's, asyncio's or Python's; from that byte of it on."""
         signs = ("ERROR", "CRITICAL", "Traceback", "Fatal", "Unhandled", "never retrieved", "was never awaited")
-        return [line for line in self.log.read_text(errors="replace").splitlines() if any(s in line for s in signs)]
+        with self.log.open("rb") as log:
+            log.seek(since)
+            lines = log.read().decode(errors="replace").splitlines()
+        return [line for line in lines if any(sign in line for sign in signs)]
 
     def terminate(self) -> int:
         """Stops it in order; returns its exit code."""

@@ -69,20 +69,25 @@ class Ordeal:
         for _ in range(warm_ups):
             await asyncio.gather(self._normal.calls(self._calls), attack.run(self._server.address, times))
         calm = await self._normal.calls(self._calls)
-        before = await self._at_rest_again(at_rest)
+        before = await at_rest_again(self._server, at_rest)
         during = calm
         for _ in range(rounds):
             during, _ = await asyncio.gather(self._normal.calls(self._calls), attack.run(self._server.address, times))
         afterwards = await self._normal.calls(self._calls)
-        after = await self._at_rest_again(at_rest)
+        after = await at_rest_again(self._server, at_rest)
         return Aftermath(at_rest, before, after, calm, during, afterwards, tuple(self._server.errors_logged()[logged:]))
 
-    async def _at_rest_again(self, at_rest: Inside) -> Inside:
-        """What the server holds once it holds no more than it did: its connections end after their callers' ends."""
-        give_up = time.monotonic() + _SETTLED_WITHIN_S
-        while True:
-            inside = await asyncio.to_thread(self._server.inside)
-            if inside.fds <= at_rest.fds and inside.tasks <= at_rest.tasks and not inside.engine:
-                return inside
-            assert time.monotonic() < give_up, f"held {at_rest} at rest, and now holds {inside}"
-            await asyncio.sleep(0.1)
+
+async def at_rest_again(server: InMemoryServer, at_rest: Inside) -> Inside:
+    """What the server holds once it holds no more than it did: its connections end after their callers' ends.
+
+    Raises:
+        AssertionError: if it goes on holding more.
+    """
+    give_up = time.monotonic() + _SETTLED_WITHIN_S
+    while True:
+        inside = await asyncio.to_thread(server.inside)
+        if inside.fds <= at_rest.fds and inside.tasks <= at_rest.tasks and not inside.engine:
+            return inside
+        assert time.monotonic() < give_up, f"held {at_rest} at rest, and now holds {inside}"
+        await asyncio.sleep(0.1)
