@@ -38,8 +38,12 @@ FAST_S = 5.0
 ROLLBACK_S = 1.0
 CALLS = 50_000
 ITEMS = 20_000
+_RATES = {"rate": 500.0, "items": 300.0, "batches": 10.0}
+_REAL_RATES = {"rate": 40.0, "items": 20.0, "batches": 0.5}  # two engines of a thread each, on two cores
+_OR_NONE = "with --fast or --real-engine 0"
 _WATCHERS = {"callers": 2, "bare": 2, "streams": 1, "batches": 0}
 _PAUSE_S = 0.02  # of each; what they tell is as exact as this by their number
+_DRAINED_WITHIN_S = 60.0
 _SHOWN = 20
 
 
@@ -63,6 +67,8 @@ async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
             deploys.append(await _deploy(made, watch, options))
             sys.stderr.write(f"{json.dumps(deploys[-1])} {len(watch.failures)} failures watched\n")
         rollback = await _rollback(made, watch) if options.old_color == "keep" else None
+        if options.old_color == "stop":
+            await _drained(made)
         seconds = time.monotonic() - began
     answered = load.answered + watch.answered
     calls, failed = answered["call"] + answered["bare"], load.failed + len(watch.failures)
@@ -148,6 +154,18 @@ async def _rollback(made: Stack, watch: RestartLoad) -> dict[str, Any]:
     return told | {"rollback_s": round(watch.last_answered[left] - began, 3)}
 
 
+async def _drained(made: Stack) -> None:
+    """Returns once the old color of the last release has ended, so that all of its drain is under load.
+
+    Raises:
+        TimeoutError: if it does not.
+    """
+    old = Color(made.state["stable"]).other
+    async with asyncio.timeout(_DRAINED_WITHIN_S):
+        while made.observed()[f"{old}-0"]["pid"] is not None:  # noqa: ASYNC110  # another process ends it
+            await asyncio.sleep(_PAUSE_S)
+
+
 def _times(events: list[dict[str, Any]], last_on_old: float, serving_at: float) -> dict[str, Any]:
     """Of a release that was promoted, in seconds.
 
@@ -179,14 +197,18 @@ def _told(done: Done) -> dict[str, Any]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--deploys", type=int, default=10)
-    parser.add_argument("--rate", type=float, default=500.0, help="single calls a second (default: %(default)g)")
-    parser.add_argument("--items", type=float, default=300.0, help="a second, on all streams (default: %(default)g)")
+    for name, what in (
+        ("rate", "single calls a second"),
+        ("items", "a second, on all streams"),
+        ("batches", "of eight, a second"),
+    ):
+        default = f"{_RATES[name]:g}; with --real-engine {_REAL_RATES[name]:g}"
+        parser.add_argument(f"--{name}", type=float, help=f"{what} (default: {default})")
     parser.add_argument("--streams", type=int, default=20, help="(default: %(default)s)")
-    parser.add_argument("--batches", type=float, default=10.0, help="of eight, a second (default: %(default)g)")
     parser.add_argument("--fast", action="store_true", help="deploy --fast")
     parser.add_argument("--old-color", choices=("keep", "stop"), default="keep", help="after a release")
-    parser.add_argument("--least-calls", type=int, help=f"to be answered (default: {CALLS}; with --fast 0)")
-    parser.add_argument("--least-items", type=int, help=f"of streams (default: {ITEMS}; with --fast 0)")
+    parser.add_argument("--least-calls", type=int, help=f"to be answered (default: {CALLS}; {_OR_NONE})")
+    parser.add_argument("--least-items", type=int, help=f"of streams (default: {ITEMS}; {_OR_NONE})")
     parser.add_argument("--steps", type=int, nargs="+", default=[5, 25, 50, 100])
     parser.add_argument("--dwell", type=float, default=2.0)
     parser.add_argument("--bake", type=float, default=1.0)
@@ -199,9 +221,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--real-engine", action="store_true", help="vLLM in place of the engine in memory")
     options = parser.parse_args()
-    # Ten deploys of seconds are over before so many were sent.
-    options.least_calls = (0 if options.fast else CALLS) if options.least_calls is None else options.least_calls
-    options.least_items = (0 if options.fast else ITEMS) if options.least_items is None else options.least_items
+    few = options.fast or options.real_engine  # ten deploys are over before so many were sent
+    least = {"least_calls": 0 if few else CALLS, "least_items": 0 if few else ITEMS}
+    for name, value in {**least, **(_REAL_RATES if options.real_engine else _RATES)}.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     return options
 
 
