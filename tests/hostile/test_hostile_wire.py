@@ -42,7 +42,7 @@ def test_a_fault_is_found_cut_short_and_kept(tmp_path: Path, bundle: Bundle) -> 
     ill = ("--fault", "internal", "--faulty-bundle", bundle.path.name)
     with (
         FuzzedServer(tmp_path, *ill) as server,
-        WireFuzz(server, SEED, words_of(bundle.model), failures, shrinks_for_s=2.0) as fuzz,
+        WireFuzz(server, SEED, words_of(bundle.model), failures, tries=100) as fuzz,
     ):
         fuzz.round(0)
         fault = next(iter(fuzz.findings.faults.values()))  # the first that came: the shortest was looked for
@@ -61,7 +61,7 @@ def test_a_server_that_dies_is_noticed_and_runs_again(tmp_path: Path, bundle: Bu
     ill = ("--fault", "crash", "--faulty-bundle", bundle.path.name)
     with (
         FuzzedServer(tmp_path, *ill) as server,
-        WireFuzz(server, SEED, words_of(bundle.model), failures, shrinks_for_s=0.0) as fuzz,
+        WireFuzz(server, SEED, words_of(bundle.model), failures, tries=0) as fuzz,
     ):
         fuzz.round(0)
 

@@ -22,6 +22,7 @@ from support.fuzz.sender import Ending, Sender
 
 VOLLEYS_A_ROUND = 100
 _AT_ONCE = 6
+_SHRINKS_FOR_S = 60.0
 _REMEMBERED = 8
 _SETTINGS = settings(
     max_examples=VOLLEYS_A_ROUND,
@@ -50,17 +51,18 @@ class WireFuzz:
         seed: Of all rounds: the volleys of a round are the same in every run with this seed, as long as no fault comes.
         words: Texts that mean something to the server.
         failures: Keeps what fails.
-        shrinks_for_s: How long to look for the shortest volley that brings a fault, of each kind.
+        tries: How often to try for a shorter volley that brings a fault, of each kind; at most a minute.
     """
 
     def __init__(
-        self, server: FuzzedServer, seed: str, words: Words, failures: FailureFile, *, shrinks_for_s: float = 60.0
+        self, server: FuzzedServer, seed: str, words: Words, failures: FailureFile, *, tries: int = 1000
     ) -> None:
         self._server = server
         self._seed = seed
         self._volleys = st.lists(cases(words), min_size=1, max_size=_AT_ONCE).map(tuple)
         self._failures = failures
-        self._shrinks_for_s = shrinks_for_s
+        self._tries = tries
+        self._tries_left = 0
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._before: deque[Volley] = deque(maxlen=_REMEMBERED)
         self._shrinking: str | None = None  # the kind of fault
@@ -101,8 +103,9 @@ class WireFuzz:
         return attempt
 
     def _attempt(self, volley: Volley) -> None:
-        if time.monotonic() > self._until:
+        if time.monotonic() > self._until or (self._shrinking is not None and not self._tries_left):
             raise _Over
+        self._tries_left -= self._shrinking is not None
         try:
             endings = self.send(volley)
         except Exception as error:  # kept too: a run of hours shall not end with it
@@ -139,7 +142,8 @@ class WireFuzz:
             self.findings.faults[kind] = fault
             self._failures.keep(fault, () if known else tuple(self._before))
         if known is None and self._shrinking is None:
-            self._shrinking, self._until = kind, time.monotonic() + self._shrinks_for_s
+            self._shrinking, self._until = kind, time.monotonic() + _SHRINKS_FOR_S
+            self._tries_left = self._tries
         if self._shrinking == kind:
             raise WireFault(kind)
 
