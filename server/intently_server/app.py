@@ -14,11 +14,13 @@ from intently_server.admin import AdminPort, StatusReport
 from intently_server.bundle import Bundle, load_bundle
 from intently_server.drain import StopSignal, drain
 from intently_server.engine.base import Engine
+from intently_server.engine.machine import Machine, this_machine
 from intently_server.listening import AddressError, listen
 from intently_server.parts import Parts
 from intently_server.security import read_security
 from intently_server.servicer.stream import StreamAges
 from intently_server.settings import Settings
+from intently_server.settings.tuned_on import warn_of_differences
 from intently_server.warmup import golden_tolerance, warm_up
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ async def serve(
     _follow_signals(stop, stream_ages)
     security = await asyncio.to_thread(read_security, settings)
     bundle = await asyncio.to_thread(load_bundle, settings.bundle)
+    machine = await asyncio.to_thread(this_machine)
+    warn_of_differences(settings, bundle.model, machine)
     parts = Parts.of(settings, bundle, stream_ages)
     telemetry = parts.telemetry
     await parts.health.starting()
@@ -79,7 +83,7 @@ async def serve(
             return await _give_up(starting)
         engine = starting.result()
         await parts.health.serving()
-        _write_ready_file(settings.ready_file, address, admin_address)
+        _write_ready_file(settings.ready_file, address, admin_address, machine)
         logger.info("serving %s revision %s on %s", bundle.model.name, bundle.model.revision[:12], address)
         on_ready(address, bundle)
         return await _until_the_end(parts, engine, stop)
@@ -188,10 +192,11 @@ async def _first(future: "asyncio.Future[Any]", stop: StopSignal) -> None:
     stopping.cancel()
 
 
-def _write_ready_file(path: Path | None, address: str, admin_address: str) -> None:
+def _write_ready_file(path: Path | None, address: str, admin_address: str, machine: Machine) -> None:
     if path is None:
         return
     ready = {"address": address, "admin": admin_address, "pid": os.getpid()}
+    ready |= {"machine": machine.hardware, "vllm": machine.vllm}
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(json.dumps(ready), encoding="utf-8")
     partial.replace(path)

@@ -19,6 +19,7 @@ from intently_server.listening import AddressError
 from intently_server.logs import configure_logs
 from intently_server.security import SecurityProblem
 from intently_server.settings import Settings, SettingsProblem, read_settings
+from intently_server.settings.tuned_on import say_what_was_taken
 
 UNUSABLE = 2
 
@@ -42,6 +43,7 @@ def run(arguments: list[str]) -> int:
     except SettingsProblem as problem:
         return _unusable(str(problem))
     configure_logs(settings.log_level, settings.log_format)
+    say_what_was_taken(settings)
     try:
         return uvloop.run(serve(settings, start_vllm, on_ready=partial(_say_how_to_call, settings)))
     except BundleError as error:

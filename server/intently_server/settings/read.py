@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
+from intently_server.settings.problem import SettingsProblem
+from intently_server.settings.profile import read_profile
 from intently_server.settings.settings import ENV_PREFIX, Settings
 
 
-class SettingsProblem(Exception):
-    """Settings that cannot be used; the text names each of them."""
-
-
 def read_settings(arguments: Sequence[str]) -> Settings:
-    """Settings from flags and environment.
+    """Settings from flags, the environment and a profile: the first of these that has a value gives it.
 
     Raises:
         SettingsProblem: names what is unknown, missing or out of range.
@@ -25,9 +23,12 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     if unknown:
         raise SettingsProblem(f"unknown environment variables: {', '.join(unknown)}")
     try:
-        return CliApp.run(Settings, cli_args=list(arguments))
+        settings = CliApp.run(Settings, cli_args=list(arguments))
     except ValidationError as error:
         problems = (f"--{'-'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}" for e in error.errors())
         raise SettingsProblem("; ".join(problems)) from error
     except SettingsError as error:
         raise SettingsProblem(str(error)) from error
+    if settings.profile is None:
+        return settings
+    return settings.with_profile(read_profile(settings.profile, frozenset(Settings.model_fields)))

@@ -10,6 +10,13 @@ class ServingSettings(BaseModel):
     """What is served, and where."""
 
     bundle: Annotated[Path, Field(description="Folder of the bundle to serve.")]
+    profile: Annotated[
+        Path | None,
+        Field(
+            description="File that intently-build tune wrote: engine and admission settings, for those that neither a "
+            "flag nor the environment gives."
+        ),
+    ] = None
     address: Annotated[
         str,
         Field(
@@ -21,7 +28,10 @@ class ServingSettings(BaseModel):
         list[str], Field(description="A label by which callers may select this model, such as stable; may be repeated.")
     ] = []
     ready_file: Annotated[
-        Path | None, Field(description='JSON file {"address", "admin", "pid"} to write once the server is SERVING.')
+        Path | None,
+        Field(
+            description='JSON file {"address", "admin", "pid", "machine", "vllm"} to write once the server is SERVING.'
+        ),
     ] = None
     reflection: Annotated[bool, Field(description="Serve gRPC reflection.")] = True
 

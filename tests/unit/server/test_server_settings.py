@@ -65,7 +65,7 @@ SWITCHES = (
 )
 TLS = ("--tls-certificate", "c.pem", "--tls-key", "k.pem")
 TOGETHER = {"tls_certificate", "tls_key", "tls_client_ca", "allow_identity"}  # they need each other
-SPECIAL = {"model_label", *SWITCHES, *TOGETHER}  # tested below
+SPECIAL = {"model_label", *SWITCHES, *TOGETHER, "profile"}  # tested below, and a profile in a file of its own
 
 
 @pytest.fixture(autouse=True)
