@@ -11,7 +11,7 @@ from intently_build.bar import progress_bar
 from intently_build.bundles.manifest import read_manifest
 from intently_build.distilling.corpus import Utterance, corpus, unlabelled_files, write_corpus
 from intently_build.distilling.ngrams import NgramTeacher
-from intently_build.distilling.teachers import Answers, Teacher
+from intently_build.distilling.teachers import Answers, Teacher, teaching_dtype
 from intently_build.recipe import DistillRecipe
 from intently_build.run_folder import RunFolder
 from intently_build.steps.journal import Journal
@@ -90,7 +90,9 @@ def _teach(
         journal.say(f"  {name}: validation accuracy {accuracies[name]:.4f}")
 
     for name, bundle in teachers.items():
-        answers = _ask(name, Teacher(bundle, names, device), [*texts, *asked], bool(recipe.distill.states), journal)
+        dtype = teaching_dtype(bundle, device)
+        with_states = bool(recipe.distill.states)  # the teacher goes with the call: two large ones need not fit
+        answers = _ask(name, Teacher(bundle, names, device, dtype), [*texts, *asked], with_states, journal)
         add(name, share, answers.probabilities[: len(texts)], answers.probabilities[len(texts) :])
         if answers.states is not None:
             np.save(partial / STATES, answers.states[: len(texts)].astype(np.float16))
@@ -110,7 +112,7 @@ def _teach(
 def _ask(name: str, teacher: Teacher, texts: list[str], with_states: bool, journal: Journal) -> Answers:
     with progress_bar(journal.console) as bar:
         task = bar.add_task(f"asking {name}", total=len(texts))
-        return teacher.answers(texts, lambda more: bar.advance(task, more), with_states)
+        return teacher.answers(texts, lambda more: bar.advance(task, more), with_states, journal.say)
 
 
 def _accuracy(probabilities: Mixed, right: NDArray[np.int64], intents: int) -> float:
