@@ -10,6 +10,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 
+from intently_build.adapting.checkpoint import forget_version
 from intently_build.adapting.comparison import proving_device
 from intently_build.adapting.probes import Probes
 from intently_build.errors import BuildError
@@ -119,6 +120,7 @@ def _difference(trained: Any, stored: Any, prompt: list[int]) -> float:
 
 def _save(classifier: Any, model: Path, folder: Path) -> None:
     classifier.save_pretrained(folder)
+    forget_version(folder)
     copy_tokenizer(model, folder)
     for path in folder.iterdir():
         path.chmod(0o644)

@@ -97,6 +97,18 @@ def read_json(path: Path, hint: str) -> dict[str, Any]:
     return content
 
 
+def forget_version(folder: Path) -> None:
+    """Takes out of a checkpoint's configs which version of transformers wrote them.
+
+    Nobody reads it, and with it the same weights would be another revision of a bundle wherever the version is another.
+    """
+    for name in ("config.json", "generation_config.json"):
+        path = folder / name
+        if path.is_file():
+            said = {key: value for key, value in read_json(path, "").items() if key != "transformers_version"}
+            path.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def find_base(recipe: Path, base: str, runs: Path) -> Path:
     """Returns the folder of the causal checkpoint that a recipe calls its base.
 

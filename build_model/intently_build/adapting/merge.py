@@ -10,7 +10,14 @@ import transformers
 from safetensors import safe_open
 
 from intently_build.adapting.adapter import PREFIX, WEIGHTS, AdapterFiles, read_adapter
-from intently_build.adapting.checkpoint import TOKENIZER, TOKENIZER_FILES, Checkpoint, read_checkpoint, weight_files
+from intently_build.adapting.checkpoint import (
+    TOKENIZER,
+    TOKENIZER_FILES,
+    Checkpoint,
+    forget_version,
+    read_checkpoint,
+    weight_files,
+)
 from intently_build.adapting.comparison import compare, last_logits, proving_device
 from intently_build.adapting.load_peft import load_peft
 from intently_build.adapting.matching import check_match
@@ -104,6 +111,7 @@ def _write_merged(files: AdapterFiles, base: Checkpoint, folder: Path) -> int:
     except (ValueError, RuntimeError) as error:
         raise BuildError(f"{files.folder}: cannot be merged: {' '.join(str(error).split())[:300]}") from error
     merged.to(torch.bfloat16).save_pretrained(folder)
+    forget_version(folder)
     for path in folder.iterdir():
         path.chmod(0o644)
     return sum(parameter.numel() for parameter in merged.parameters())

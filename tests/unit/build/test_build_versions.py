@@ -1,0 +1,36 @@
+"""The same base and adapter are the same bundle, byte for byte, whatever version of transformers wrote the configs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from transformers import configuration_utils
+from transformers.generation import configuration_utils as generation_utils
+
+from intently_build.bundles.manifest import read_manifest
+from intently_build.bundles.verify import verify
+from intently_build.cli import main
+from support.tiny_build import make_adapter, make_base, make_recipe
+
+
+def built(recipe: Path, run: Path) -> dict[str, bytes]:
+    """Builds the recipe. Returns the bundle's files, by name."""
+    assert main(["run", str(recipe), "--output", str(run), "--device", "cpu"]) == 0
+    bundle = run / "bundle"
+    return {path.relative_to(bundle).as_posix(): path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("head", ["code-tokens", "trained"])
+def test_another_version_packages_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    base = make_base(tmp_path / "base", codes=3)
+    make_adapter(base, tmp_path / "adapter", labels=None if head == "code-tokens" else 3)
+    adapter = {"base": "../base", "folder": "../adapter", "head": head}
+    recipe = make_recipe(tmp_path / "recipe", adapter=adapter)
+    first = built(recipe, tmp_path / "first")
+    for module in (configuration_utils, generation_utils):
+        monkeypatch.setattr(module, "__version__", "9.9.9")
+    assert built(recipe, tmp_path / "second") == first
+    assert "transformers_version" not in json.loads(first["config.json"])
+    assert verify(tmp_path / "first" / "bundle", golden=True) == []
+    assert read_manifest(tmp_path / "first" / "bundle").origin.tools["transformers"] != "9.9.9"
