@@ -1,9 +1,12 @@
 """Restarts two servers in turn under load, behind a proxy that sees their health, and counts what that costs.
 
-    python tests/bench/drain_under_load.py [--restarts 20] [FLAGS OF THE SERVER]
+    python tests/bench/drain_under_load.py [--restarts 20] [--rate 100] [FLAGS OF THE SERVERS]
 
-The load is calls and streams of the client library, and calls by gRPC alone, which retries nothing. Prints JSON; exits
-with 1 if a call failed, an item was lost or answered twice, or a server did not end with 0.
+The load is four runs of `intently bench`: --rate calls a second by gRPC alone, which retries nothing; half as many that
+are retried as the client library does; as many items on its streams; and a batch of eight for each ten of them. A few
+callers beside them see that each answer is the right one, and ordered ones in order. Flags that it does not know go to
+the servers. Prints JSON; exits with 1 if a call failed, an item was lost or answered twice, or a server did not end
+with 0.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.release_load import Rates
 from support.rolling_restart import restart_under_load
 
 _SHOWN = 20
@@ -26,17 +30,22 @@ def main() -> int:
     """Runs it; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--restarts", type=int, default=20)
-    parser.add_argument("--drain-delay", default="2")
+    parser.add_argument("--drain-delay", default="2", metavar="S")
+    parser.add_argument("--rate", type=float, default=100.0, metavar="R", help="calls a second (default: %(default)g)")
     options, flags = parser.parse_known_args()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         arguments = ("--drain-delay", options.drain_delay, *flags)
-        restarts = uvloop.run(restart_under_load(Path(folder), options.restarts, *arguments))
+        rates = Rates(
+            bare=options.rate, calls=options.rate / 2, batches=options.rate / 10, items=options.rate, streams=8
+        )
+        restarts = uvloop.run(restart_under_load(Path(folder), options.restarts, *arguments, rates=rates))
     good = not restarts.failures and not restarts.errors_logged and not any(restarts.exit_codes)
     report = {
         "restarts": len(restarts.exit_codes),
         "seconds": round(time.monotonic() - begun, 1),
         "answered": dict(restarts.answered),
+        "bench": restarts.bench,
         "failures": restarts.failures[:_SHOWN],
         "failures_in_all": len(restarts.failures),
         "exit_codes": restarts.exit_codes,
