@@ -51,4 +51,12 @@ def rendered(layout: PromptLayout, utterance: str) -> str:
 def _literal(piece: str) -> str:
     if '"""' in piece:
         raise BuildError('the prompt has """ in it, which ends a template in a Modelfile')
-    return piece.replace("{{", '{{ "{{" }}')
+    return "".join(map(_kept, piece.replace("{{", '{{ "{{" }}')))
+
+
+def _kept(character: str) -> str:
+    """Returns how a character is written so that Ollama keeps it: its parser drops what Go holds for unprintable.
+
+    Such are all spaces but the ASCII one, and marks without a width.
+    """
+    return character if character.isprintable() or character in "\n\r\t" else f'{{{{ "\\U{ord(character):08x}" }}}}'

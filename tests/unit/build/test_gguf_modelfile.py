@@ -1,5 +1,6 @@
 """The Modelfile: the utterance goes where the server puts it, and the answer is one token."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,50 @@ def test_one_utterance_is_rendered_as_the_template_has_it() -> None:
 
 def test_what_a_template_would_take_for_its_own_stays_text() -> None:
     assert template(replace(LAYOUT, prefix="say {{ .Role }}!")).startswith('say {{ "{{" }} .Role }}!{{ range')
+
+
+def test_what_ollama_would_drop_is_spelled_out() -> None:
+    said = template(replace(LAYOUT, prefix="全\u3000角\u200b\tand a tab\n", suffix="\u00a0"))
+    assert said.startswith('全{{ "\\U00003000" }}角{{ "\\U0000200b" }}\tand a tab\n{{ range')
+    assert '{{ .Content }}{{ "\\U000000a0" }}{{ else if' in said
+    assert all(character.isprintable() or character in "\n\t" for character in said)
+
+
+# What the documentation of the Modelfile names, with the kind of each value.
+INSTRUCTIONS = {"FROM", "PARAMETER", "TEMPLATE", "SYSTEM", "ADAPTER", "LICENSE", "MESSAGE"}
+PARAMETERS: dict[str, type] = {
+    "num_ctx": int,
+    "num_predict": int,
+    "repeat_last_n": int,
+    "seed": int,
+    "top_k": int,
+    "temperature": float,
+    "repeat_penalty": float,
+    "top_p": float,
+    "min_p": float,
+    "stop": str,
+}
+LINE = re.compile(r'(?P<name>[A-Za-z]+)[ \t]+(?P<value>"""(?s:.*?)"""|"[^"\n]*"|[^"\n][^\n]*)\n')
+
+
+def test_every_line_is_one_of_the_documented_grammar() -> None:
+    text = modelfile(
+        "toy-q8_0.gguf", replace(LAYOUT, prefix='say "PARAMETER" {{ .Role }}\nFROM # here\n'), "<|end|>", 1025
+    )
+    found, place = [], 0
+    while place < len(text):
+        line = LINE.match(text, place)
+        assert line, text[place : place + 40]
+        assert line["name"] in INSTRUCTIONS
+        found.append((line["name"], line["value"]))
+        place = line.end()
+    assert [name for name, _ in found] == ["FROM", "TEMPLATE", *["PARAMETER"] * 4]
+    assert found[0][1] == "./toy-q8_0.gguf"
+    assert found[1][1].count('"""') == 2
+    for _, value in found[2:]:
+        name, _, given = value.partition(" ")
+        assert PARAMETERS[name](given) is not None
+    assert found[-1][1] == 'stop "<|end|>"'
 
 
 def test_what_ends_a_template_is_refused() -> None:
