@@ -30,6 +30,7 @@ class World:
         layout: Where the state lies; Envoy routes by it in the beginning.
         bad_from: The share from which on the canary is bad; over 100 for a good one.
         kill_at: How many changes are made, to files or to Envoy, before the kill; None for none.
+        streams_each: Streams that are open to each color, whatever happens.
         deaf_at: Which of the moves Envoy does not take up, counted from 0.
         judged: Shares at which the canary was looked at, and what was found.
         shares: What Envoy gave green, one after the other.
@@ -39,6 +40,7 @@ class World:
     bad_from: int = 101
     stable_serves: bool = True
     idle: bool = True
+    streams_each: int = 0
     finding: Finding | None = None
     kill_at: int | None = None
     deaf_at: frozenset[int] = frozenset()
@@ -89,6 +91,14 @@ class World:
     async def calls_under_way(self) -> Mapping[Color, int]:
         """None, or one of each."""
         return dict.fromkeys(Color, 0 if self.idle else 1)
+
+    async def streams_open(self) -> Mapping[Color, int]:
+        """As many to each color."""
+        return dict.fromkeys(Color, self.streams_each)
+
+    async def streams(self, color: Color) -> int:
+        """The same."""
+        return (await self.streams_open())[color]
 
     async def wait(self, color: Color, packaged: Packaged) -> float:
         """At once."""

@@ -59,6 +59,9 @@ def _tell(moved: Moved, options: argparse.Namespace) -> None:
     elif not moved.finished:
         shares = ", ".join(f"{color} {weight} %" for color, weight in state.weights.items())
         sys.stdout.write(f"new calls: {shares}; Envoy took it up after {seconds * 1e3:.0f} ms\n")
+        other = state.stable.other
+        if options.command != "abort" and not state.weights[other] and state.slots[other].wanted == "running":
+            sys.stdout.write(f"{other} is kept running; streams that are open to it move to {state.stable}\n")
 
 
 async def _stop_release(desk: Desk) -> None:

@@ -7,20 +7,24 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
+from intently_release.colors import Color
 from intently_release.commands.desk import Desk
 from intently_release.commands.show import reporter_for
 from intently_release.config import Releasing
+from intently_release.errors import ReleaseError
 from intently_release.proxy.admin import EnvoyAdmin
 from intently_release.release.book import Book
 from intently_release.release.calling import operators_channel
 from intently_release.release.deploy import Deploy
 from intently_release.release.golden import check_golden
 from intently_release.release.judging import StepJudge
-from intently_release.release.outcome import Ending, Result
+from intently_release.release.moving import Moving
+from intently_release.release.outcome import Ending
 from intently_release.release.packaged import read_packaged
 from intently_release.release.readiness import Readiness
 from intently_release.release.shifting import Shifting
@@ -43,8 +47,8 @@ async def deploy(desk: Desk, options: argparse.Namespace) -> int:
         ReleaseError: if it cannot be done.
     """
     packaged = read_packaged(options.bundle)
-    with desk.store.held(f"{DEPLOY} {options.bundle}"):
-        async with _deploy_of(desk, plan_of(desk.config.releasing, options), as_json=options.json) as one:
+    async with _deploy_of(desk, plan_of(desk.config.releasing, options), as_json=options.json) as (one, moving):
+        with desk.store.held(f"{DEPLOY} {options.bundle}"):
             release = asyncio.create_task(one.run(packaged))
             with _told_to_stop(release):
                 try:
@@ -52,15 +56,35 @@ async def deploy(desk: Desk, options: argparse.Namespace) -> int:
                 except asyncio.CancelledError:
                     sys.stderr.write("intently-release: interrupted; the same command again goes on from here\n")
                     return INTERRUPTED
+        if result.left is not None and result.streams:
+            await _see_off(desk, moving, result.left, result.streams)
     return EXIT_CODES[result.ending]
 
 
+async def _see_off(desk: Desk, moving: Moving, left: Color, streams: int) -> None:
+    """Waits for the streams of the color that is kept, without the lock: it may be wanted back meanwhile.
+
+    The release is done, whatever comes of this.
+    """
+    waiting = asyncio.create_task(moving.wait(left, streams))
+    with _told_to_stop(waiting):
+        try:
+            outcome = await waiting
+            if outcome:
+                with desk.store.held(f"{DEPLOY}, which is done"):
+                    Book(desk.store, desk.history).note_moved(left, outcome)
+        except asyncio.CancelledError:
+            sys.stderr.write("intently-release: the release is done; nobody waits for its streams any more\n")
+        except ReleaseError as error:
+            sys.stderr.write(f"intently-release: the release is done; of its streams: {error}\n")
+
+
 @contextlib.contextmanager
-def _told_to_stop(release: "asyncio.Task[Result]") -> Iterator[None]:
+def _told_to_stop(task: "asyncio.Task[Any]") -> Iterator[None]:
     """A release that is told to stop is cancelled, once, and puts things in order: a lost terminal leaves no canary."""
     loop = asyncio.get_running_loop()
     for number in _STOPPING:
-        loop.add_signal_handler(number, lambda: release.cancelling() or release.cancel())
+        loop.add_signal_handler(number, lambda: task.cancelling() or task.cancel())
     try:
         yield
     finally:
@@ -77,7 +101,7 @@ def plan_of(plan: Releasing, options: argparse.Namespace) -> Releasing:
 
 
 @contextlib.asynccontextmanager
-async def _deploy_of(desk: Desk, plan: Releasing, *, as_json: bool) -> AsyncIterator[Deploy]:
+async def _deploy_of(desk: Desk, plan: Releasing, *, as_json: bool) -> AsyncIterator[tuple[Deploy, Moving]]:
     console = Console(stderr=True)
     async with contextlib.AsyncExitStack() as stack:
         admin = await stack.enter_async_context(EnvoyAdmin(desk.layout.admin_socket))
@@ -86,9 +110,10 @@ async def _deploy_of(desk: Desk, plan: Releasing, *, as_json: bool) -> AsyncIter
         if console.is_terminal and not as_json:
             live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
         reporter = reporter_for(console, live, as_json=as_json)
-        yield Deploy(
+        book = Book(desk.store, desk.history)
+        one = Deploy(
             plan,
-            Book(desk.store, desk.history),
+            book,
             Shifting(desk.config, desk.layout, desk.store, admin),
             Readiness(desk.layout, admin, channel, desk.config.servers.start_timeout),
             partial(check_golden, channel, tolerance=plan.golden_tolerance),
@@ -96,3 +121,4 @@ async def _deploy_of(desk: Desk, plan: Releasing, *, as_json: bool) -> AsyncIter
             reporter,
             desk.config.traffic.mirror_percent,
         )
+        yield one, Moving(book, admin, reporter, plan.stream_patience)

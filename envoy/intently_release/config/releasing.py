@@ -41,7 +41,9 @@ class Releasing(Frozen):
         patience: Seconds after which a step that saw too few calls is inconclusive.
         poll: Seconds between two looks.
         bake: Seconds after the last step in which the old color is kept ready, and a bad new one is still rolled back.
-        old_color: "keep" leaves the old color's servers running, for a rollback within a second; "stop" drains them.
+        old_color: "keep" leaves the old color's servers running, for a rollback within a second, and lets its streams
+            move; "stop" drains them.
+        stream_patience: Seconds that `deploy` waits for those streams; 0 does not wait. They move all the same.
         no_traffic: What to do with a canary that saw no calls at all: "inconclusive" takes it back, "promote" lets the
             golden requests decide.
         golden_tolerance: Greatest difference of a confidence from the bundle's own; None for what the server lets pass
@@ -55,6 +57,7 @@ class Releasing(Frozen):
     poll: Seconds = 0.5
     bake: float = Field(30.0, ge=0)
     old_color: Literal["keep", "stop"] = "keep"
+    stream_patience: float = Field(30.0, ge=0)
     no_traffic: Literal["inconclusive", "promote"] = "inconclusive"
     golden_tolerance: float | None = Field(None, gt=0)
     thresholds: Thresholds = Thresholds()

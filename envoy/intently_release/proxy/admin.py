@@ -17,7 +17,8 @@ from intently_release.proxy.histogram import Histogram
 from intently_release.xds.names import CALLS, ROUTES, STAT_PREFIX, cluster_of
 
 _VERSION = f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text"
-_CALLS = rf"^cluster[.]\w+[.](circuit_breakers[.]{CALLS.lower()}[.]remaining_rq|upstream_rq_pending_active)$"
+_ACTIVE = "upstream_rq_active"
+_CALLS = rf"^cluster[.]\w+[.](circuit_breakers[.]{CALLS.lower()}[.]remaining_rq|upstream_rq_pending_active|{_ACTIVE})$"
 
 T = TypeVar("T")
 
@@ -100,14 +101,22 @@ class EnvoyAdmin:
 
         A color that Envoy does not tell it of is left out.
         """
+        return {color: calls for color, (calls, _) in (await self._under_way()).items()}
+
+    async def streams_open(self) -> Mapping[Color, int]:
+        """Streams open to a color, by whatever route they came. A color that Envoy does not tell it of is left out."""
+        return {color: streams for color, (_, streams) in (await self._under_way()).items()}
+
+    async def _under_way(self) -> Mapping[Color, tuple[int, int]]:
+        """Calls and streams under way to each color, at one moment."""
         most = await self._read("/clusters", answers.most_calls, {"format": "json"})
-        counts = await self.stats(_CALLS)
-        return {
-            color: number - counts[left] + counts[waiting]
-            for color, number in most.items()
-            for left, waiting in [_calls_of(color)]
-            if left in counts and waiting in counts
-        }
+        counts, found = await self.stats(_CALLS), {}
+        for color, number in most.items():
+            left, waiting, active = (counts.get(name) for name in _names_of(color))
+            if left is not None and waiting is not None and active is not None:
+                at_servers = number - left
+                found[color] = at_servers + waiting, max(0, active - at_servers)
+        return found
 
     async def server(self) -> Server:
         """Envoy itself; tells a restart by its epoch, and by an uptime that went back."""
@@ -136,10 +145,11 @@ class EnvoyAdmin:
             ) from error
 
 
-def _calls_of(color: Color) -> tuple[str, str]:
-    """Names of what says how many more calls may be at a color's servers, and how many wait for room there."""
+def _names_of(color: Color) -> tuple[str, str, str]:
+    """Of what says how many more calls may be at a color's servers, how many wait for room there, and all under way."""
     own = f"cluster.{cluster_of(color)}."
-    return f"{own}circuit_breakers.{CALLS.lower()}.remaining_rq", f"{own}upstream_rq_pending_active"
+    left = f"circuit_breakers.{CALLS.lower()}.remaining_rq"
+    return f"{own}{left}", f"{own}upstream_rq_pending_active", f"{own}{_ACTIVE}"
 
 
 def _brief(body: bytes) -> str:

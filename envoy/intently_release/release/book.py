@@ -1,5 +1,6 @@
 """What is wanted and what was done, as a release changes both."""
 
+from intently_release.colors import Color
 from intently_release.errors import Refused, StateProblem
 from intently_release.state.history import Entry, Event, History
 from intently_release.state.state import Phase, ReleaseState, State
@@ -47,6 +48,18 @@ class Book:
         )
         if not any(same(entry, known) for known in self._history.entries()[-1:]):
             self._history.append(entry)
+
+    def note_moved(self, color: Color, reasons: tuple[str, ...]) -> None:
+        """Tells the history what came of the streams of a color that is kept."""
+        slot = self.state().slots[color]
+        self._history.append(
+            Entry(event=Event.MOVED, color=color, bundle=slot.bundle, revision=slot.revision, reasons=reasons)
+        )
+
+    def latest(self) -> Event | None:
+        """What was done last."""
+        entries = self._history.entries()
+        return entries[-1].event if entries else None
 
     def tells_of(self, release: ReleaseState) -> bool:
         """Whether the history knows of a release."""

@@ -190,7 +190,7 @@ class ByHand:
         changed = changed.changed(pending=_entry(event, color, state, changed))
         self._book.told(state)
         seconds = await self._traffic.to(changed)
-        self._book.write(self._book.told(changed))
+        self._book.write(self._book.told(changed).with_streams_moved())
         return Moved(self._book.state(), seconds)
 
     async def _finish(self) -> Moved:

@@ -77,7 +77,7 @@ class Deploy:
         await self._finish_what_was_begun()
         state = self._begin(packaged)
         if state is None:
-            return Result(Ending.ALREADY_LIVE)
+            return await self._already_live()
         try:
             return await self._go_on(packaged)
         except asyncio.CancelledError:
@@ -95,6 +95,11 @@ class Deploy:
         """A release goes on by itself; what another command began, or a release whose end was cut off, does not."""
         if self._book.state().release is None and (finished := await self._unfinished.finish()):
             self._say("finished", finished)
+
+    async def _already_live(self) -> Result:
+        """Whoever promoted it may have been killed before its streams had moved."""
+        left = self._book.state().previous if self._book.latest() is Happened.PROMOTED else None
+        return Result(Ending.ALREADY_LIVE, left=left, streams=await self._judge.streams(left) if left else 0)
 
     async def _go_on(self, packaged: Packaged) -> Result:
         state = self._book.state()
@@ -221,10 +226,11 @@ class Deploy:
                 kept = "still has calls under way and is kept running: `intently-release drain` stops it"
         previous = old if slot.wanted == "running" else None
         done = state.with_slot(old, slot).changed(stable=canary, release=None, previous=previous)
+        streams = await self._judge.streams(old) if previous else 0
         self._book.note(Happened.PROMOTED, done, release)
-        await self._traffic.to(done)
+        await self._traffic.to(done.with_streams_moved())
         self._say("promoted", f"{canary} has all new traffic; {old} {kept}", release=release.id)
-        return Result(Ending.PROMOTED)
+        return Result(Ending.PROMOTED, left=previous, streams=streams)
 
     async def _unless_good(self, state: State, judgement: Judgement) -> Result | None:
         if judgement.finding is Finding.GOOD:
@@ -252,6 +258,7 @@ class Deploy:
         done = state.with_weights(all_to(state.stable)).changed(release=None)
         self._book.note(Happened.INCONCLUSIVE, done, release, reasons)
         await self._traffic.to(done)
+        self._book.write(done.with_streams_moved())
         self._say(
             "inconclusive",
             f"{release.canary} gets no traffic and is kept: {'; '.join(reasons)}. `intently-release promote` takes it "

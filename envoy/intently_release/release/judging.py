@@ -71,6 +71,12 @@ class StepJudge:
             if watch.elapsed_s >= seconds + self._plan.patience:
                 return Judgement(Finding.INCONCLUSIVE, verdict.reasons)
 
+    async def streams(self, color: Color) -> int:
+        """How many streams are open to a color; 0 if Envoy does not tell."""
+        with contextlib.suppress(ProxyProblem):
+            return (await self._admin.streams_open()).get(color, 0)
+        return 0
+
     async def wait_idle(self, color: Color, within_s: float) -> bool:
         """Returns once a color has only streams under way, which its drain moves on.
 

@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from intently_release.colors import Color
+
 
 class Ending(enum.StrEnum):
     """How a release ended."""
@@ -15,7 +17,16 @@ class Ending(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a release ended, and why, as sentences for operators."""
+    """How a release ended.
+
+    Attributes:
+        ending: How.
+        reasons: Why, as sentences for operators.
+        left: The color that is kept, whose streams are told to move; None if there is none.
+        streams: How many were open to it then.
+    """
 
     ending: Ending
     reasons: tuple[str, ...] = ()
+    left: Color | None = None
+    streams: int = 0

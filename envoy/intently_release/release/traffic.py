@@ -31,6 +31,9 @@ class Counting(Protocol):
     async def calls_under_way(self) -> Mapping[Color, int]:
         """Calls that are no streams, by color; a color of which nothing is known is left out."""
 
+    async def streams_open(self) -> Mapping[Color, int]:
+        """Streams, likewise."""
+
 
 class Ready(Protocol):
     """Waits for servers."""
@@ -47,6 +50,9 @@ class Judge(Protocol):
 
     async def watch(self, name: str, state: State, canary: Color, seconds: float) -> Judgement:
         """Watches it for so long: too few calls are no reason against it."""
+
+    async def streams(self, color: Color) -> int:
+        """How many streams are open to a color; 0 where nobody can tell."""
 
     async def wait_idle(self, color: Color, within_s: float) -> bool:
         """Returns once a color has no calls under way; False if that takes too long."""

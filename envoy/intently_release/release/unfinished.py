@@ -36,8 +36,7 @@ class Unfinished:
         if state.pending is None and await self._traffic.follows(state):
             return ""
         await self._traffic.to(state)
-        if state.pending is not None:
-            self._book.write(self._book.told(state))
+        self._book.write(self._book.told(state).with_streams_moved())
         shares = ", ".join(f"{color} {weight} %" for color, weight in state.weights.items())
         begun = f"{state.pending.color} {state.pending.event}" if state.pending else "what is written down"
         return f"finished what was interrupted: {begun}; new calls: {shares}"

@@ -21,6 +21,7 @@ class Event(enum.StrEnum):
     STARTED = "started"
     SHIFTED = "shifted"
     PROMOTED = "promoted"
+    MOVED = "streams moved"
     ABORTED = "aborted"
     INCONCLUSIVE = "inconclusive"
     INTERRUPTED = "interrupted"

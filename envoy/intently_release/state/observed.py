@@ -1,8 +1,9 @@
 """What the supervisor runs, as it tells everybody else."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from intently_release.errors import StateProblem
 from intently_release.layout import Layout
@@ -21,6 +22,7 @@ class Seen(BaseModel):
         restarts: How often it was started again after it had died, on this bundle.
         last_exit: How it ended last, in words; "" if it never did.
         bundle, revision: What it runs; None and "" of Envoy.
+        moves: How often it was told to let its streams move, or had none when they were to: see `Slot`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +35,7 @@ class Seen(BaseModel):
     last_exit: str = ""
     bundle: Path | None = None
     revision: str = ""
+    moves: Annotated[int, Field(ge=0, exclude_if=lambda moves: moves == 0)] = 0
 
 
 Observed = dict[str, Seen]

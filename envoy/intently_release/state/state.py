@@ -44,11 +44,13 @@ class Slot(_Frozen):
         bundle: An absolute path; None if it never ran anything.
         revision: Of that bundle; "" while nobody has read it.
         wanted: "running" keeps its servers up, "stopped" lets them drain and end.
+        moves: How often the streams that it had open were to move; a server that knew of fewer is told to let them.
     """
 
     bundle: Annotated[Path | None, AfterValidator(_checked_bundle)] = None
     revision: str = ""
     wanted: Literal["running", "stopped"] = "stopped"
+    moves: Annotated[int, Field(ge=0, exclude_if=lambda moves: moves == 0)] = 0
 
     @model_validator(mode="after")
     def _has_what_it_runs(self) -> Self:
@@ -107,6 +109,17 @@ class State(_Frozen):
     def with_slot(self, color: Color, slot: Slot) -> "State":
         """The same with another slot of this color."""
         return self.changed(slots={**self.slots, color: slot})
+
+    def with_streams_moved(self) -> "State":
+        """The same, with streams told to move that are open to the color that is not stable, if it is kept.
+
+        That is: if it runs, and gets no new calls. Streams are opened where the calls go, once Envoy routes by this.
+        """
+        color = self.stable.other
+        slot = self.slots[color]
+        if slot.wanted != "running" or self.weights[color] > 0:
+            return self
+        return self.with_slot(color, slot.model_copy(update={"moves": slot.moves + 1}))
 
     def with_weights(self, weights: Weights) -> "State":
         """The same with other weights.

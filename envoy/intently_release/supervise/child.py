@@ -93,6 +93,18 @@ class Child:
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process.terminate()
 
+    def move_streams(self) -> bool:
+        """Tells it to let its open streams move; False if it would not understand, and was not told.
+
+        A server of a version that knows nothing of that would be ended by the signal: the kernel says whether anybody
+        waits for it.
+        """
+        if not _catches(self.pid, signal.SIGUSR1):
+            return False
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._process.send_signal(signal.SIGUSR1)
+        return True
+
     def kill(self) -> None:
         """Ends it at once, and all that it has started."""
         self._signal_group(signal.SIGKILL)
@@ -114,6 +126,16 @@ class Child:
         except (ProcessLookupError, PermissionError):
             return False
         return True
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal: `SigCgt` of proc(5), a bit for each from 1 on."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    fields = dict(line.partition(":")[::2] for line in status.splitlines())
+    return bool(int(fields["SigCgt"], 16) >> (number - 1) & 1)
 
 
 def _is_alive(process: psutil.Process) -> bool:

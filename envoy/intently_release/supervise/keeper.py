@@ -12,6 +12,8 @@ from intently_release.supervise.replaced import WITHHELD, replaced
 
 logger = logging.getLogger(__name__)
 
+_DEAF = "it does not wait for SIGUSR1, as servers of this version do"
+
 
 class Keeper:
     """Never waits: it is asked again and again.
@@ -27,6 +29,7 @@ class Keeper:
         self._child: Child | None = None
         self._runs = Program(())
         self._ready = False
+        self._moves = 0  # that what runs here knows of, or has nothing to do with
         self._kill_at: float | None = None  # set once it was told to end
         self._fault = ""  # why it was told, if it counts as dead
         self._start_at = 0.0
@@ -43,7 +46,7 @@ class Keeper:
         """Takes over what an earlier supervisor has started, and knew so much of."""
         logger.info("%s: adopted pid %d", self._place.name, child.pid)
         self._child, self._runs = child, runs
-        self._restarts, self._last_exit = seen.restarts, seen.last_exit
+        self._restarts, self._last_exit, self._moves = seen.restarts, seen.last_exit, seen.moves
         if seen.stopping:
             # Not told again: a server that is told twice cuts off what is in flight.
             self._kill_at = time.monotonic() + self._place.ends_within_s
@@ -63,6 +66,7 @@ class Keeper:
         else:
             self._runs = wanted
             await self._look(self._child)
+            self._move_streams(self._child, wanted.moves)
 
     def hurry(self) -> None:
         """Tells what was told to end to hurry."""
@@ -82,6 +86,7 @@ class Keeper:
             last_exit=self._last_exit,
             bundle=self._runs.bundle,
             revision=self._runs.revision,
+            moves=self._moves,
         )
 
     def _start_if_due(self, wanted: Program | None) -> None:
@@ -107,6 +112,7 @@ class Keeper:
         self._runs = wanted
         self._restarts = self._restarts + 1 if self._has_died else 0
         self._has_died = False
+        self._moves = wanted.moves
         try:
             self._place.forget()
             self._child = Child.start(wanted.arguments, wanted.env, self._place.log)
@@ -139,6 +145,16 @@ class Keeper:
         if self._kill_at is not None and time.monotonic() > self._kill_at:
             logger.warning("%s: pid %d has not ended in time and is killed", self._place.name, child.pid)
             child.kill()
+
+    def _move_streams(self, child: Child, moves: int) -> None:
+        """Tells it once, as soon as it can have streams. To be told once too often is harmless."""
+        if self._ready and moves > self._moves:
+            if child.move_streams():
+                logger.info("%s: pid %d is told to let its streams move", self._place.name, child.pid)
+            else:
+                logger.warning("%s: pid %d lets its streams move by age alone: %s", self._place.name, child.pid, _DEAF)
+        if self._ready:
+            self._moves = moves
 
     async def _look(self, child: Child) -> None:
         """Sees whether it is ready. One that does not get so in time counts as dead."""

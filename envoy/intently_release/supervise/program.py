@@ -21,6 +21,7 @@ class Program:
         arguments: Command and arguments.
         env: Environment variables, over those of the supervisor.
         bundle, revision, address: What it serves, and where; None and "" of Envoy.
+        moves: How often the streams that it had open were to move: see `Slot`.
     """
 
     arguments: tuple[str, ...]
@@ -28,6 +29,7 @@ class Program:
     revision: str = ""
     address: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    moves: int = 0
 
     def serves_as(self, other: "Program") -> bool:
         """Whether the other may go on in its place. A revision that is not known speaks against nothing.
@@ -78,6 +80,7 @@ def server_program(config: ReleaseConfig, layout: Layout, color: Color, index: i
         slot.revision,
         address,
         {**servers.env, **of_color.env},
+        slot.moves,
     )
 
 

@@ -99,6 +99,7 @@ async def test_a_good_canary_is_live_in_the_end_and_was_judged(
         assert await world.follows(state)
         assert (state.stable, state.weights, state.release) == (GREEN, all_to(GREEN), None)
         assert state.slots[GREEN].wanted == "running"
+        assert (state.slots[BLUE].moves > 0) == (state.slots[BLUE].wanted == "running")
         assert any(0 < share < 100 and found is Finding.GOOD for _, share, found in world.judged)
         assert all(earlier <= later for earlier, later in zip(world.shares, world.shares[1:], strict=False))
 
@@ -182,7 +183,7 @@ async def test_what_nobody_can_say_is_no_pass(finding: Finding, layout: Layout, 
     assert result.ending is Ending.INCONCLUSIVE
     state = state_of(layout)
     assert (state.stable, state.weights, state.previous) == (BLUE, all_to(BLUE), None)
-    assert state.slots[GREEN].wanted == "running"
+    assert (state.slots[GREEN].wanted, state.slots[GREEN].moves) == ("running", 1)
 
 
 async def test_a_color_with_calls_under_way_is_not_stopped(layout: Layout, canary: Packaged) -> None:

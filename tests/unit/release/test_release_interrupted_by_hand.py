@@ -121,6 +121,30 @@ async def test_what_envoy_did_not_follow_is_finished_by_the_same_command(name: s
     assert "pending" not in layout.state.read_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("shift back", GREEN),
+        ("promote", BLUE),
+        ("promote a share", BLUE),
+        ("promote a release", BLUE),
+        ("rollback", GREEN),
+    ],
+)
+async def test_streams_move_off_what_is_left_once_envoy_routes_elsewhere(
+    name: str, left: Color, layout: Layout
+) -> None:
+    before, command, _, _ = COMMANDS[name]
+    world = World(started(layout, before))
+    await deaf_to_its_end(world, command)
+    untold = state_of(layout)
+
+    await command(hands(world))
+
+    assert {untold.slots[color].moves for color in Color} == {0}
+    assert {color: state_of(layout).slots[color].moves for color in Color} == {left: 1, left.other: 0}
+
+
 async def test_promoting_twice_takes_nothing_back(layout: Layout) -> None:
     world = World(layout)
     await hands(world).promote()
