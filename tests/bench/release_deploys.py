@@ -1,6 +1,6 @@
 """Deploys again and again under load, through real Envoy, and counts what that cost callers.
 
-    python tests/bench/release_deploys.py [--deploys 10] [--rate 500] [--streams 20] [--fast] [--old-color stop]
+    python tests/bench/release_deploys.py [--deploys 10] [--rate 450] [--streams 20] [--fast] [--old-color stop]
 
 The load is `intently bench`: single calls, half by gRPC alone, which retries nothing; batches; and long-lived streams
 of the client library. Beside it a few callers watch which color answers. Prints JSON, and a line a deploy on standard
@@ -38,7 +38,7 @@ FAST_S = 5.0
 ROLLBACK_S = 1.0
 CALLS = 50_000
 ITEMS = 20_000
-_RATES = {"rate": 500.0, "items": 300.0, "batches": 10.0}
+_RATES = {"rate": 450.0, "items": 250.0, "batches": 5.0}
 _REAL_RATES = {"rate": 40.0, "items": 20.0, "batches": 0.5}  # two engines of a thread each, on two cores
 _OR_NONE = "with --fast or --real-engine 0"
 _WATCHERS = {"callers": 2, "bare": 2, "streams": 1, "batches": 0}

@@ -1,6 +1,6 @@
 """Ends a color at half the traffic, by every signal, and counts the calls that fail.
 
-    python tests/bench/release_failover.py [--seconds 8] [--rate 400]
+    python tests/bench/release_failover.py [--seconds 8] [--rate 300]
 
 The load is `intently bench`: single calls, half by gRPC alone, which retries nothing, and 20 streams of the client
 library. A color that gets SIGSTOP hangs until the end of its run. Prints JSON, and a line a run on standard error;
@@ -32,7 +32,7 @@ def main() -> int:
     """Runs it; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=8.0, help="of load in each run (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=400.0, help="single calls a second (default: %(default)g)")
+    parser.add_argument("--rate", type=float, default=300.0, help="single calls a second (default: %(default)g)")
     parser.add_argument("--items", type=float, default=200.0, help="a second, on all streams (default: %(default)g)")
     parser.add_argument("--least-calls", type=int, default=CALLS, help="of each run (default: %(default)s)")
     options = parser.parse_args()
