@@ -6,6 +6,7 @@ from intently_build.errors import BuildError
 from intently_build.recipe import Architecture
 
 MAX_PARAMETERS = 20_000_000  # that rows as few as these can teach anything
+LARGE = 1_000_000_000  # parameters: from there on a GPU trains in bfloat16
 
 
 def build_causal_model(sizes: Architecture, vocab_size: int, positions: int, pad_token_id: int) -> Qwen2ForCausalLM:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import transformers
 
+from intently_build.architecture import LARGE
 from intently_build.errors import BuildError
 from intently_build.progress import TrainingProgress
 from intently_build.recipe import Schedule
@@ -76,7 +77,8 @@ class LabelTrainer(transformers.Trainer):  # type: ignore[misc]  # transformers 
         num_items_in_batch: torch.Tensor | int | None = None,  # noqa: ARG002  # the Trainer passes it by name
     ) -> Any:
         """Returns the loss of a batch, and the logits if asked for."""
-        loss, outputs = self._objective(model, inputs)
+        with self.accelerator.autocast():  # which the Trainer has around the model's own forward alone
+            loss, outputs = self._objective(model, inputs)
         return (loss, outputs) if return_outputs else loss
 
 
@@ -149,7 +151,7 @@ def _arguments(task: Task, settings: Schedule, run: RunFolder, device: Device) -
     return transformers.TrainingArguments(
         output_dir=str(run.checkpoints),
         use_cpu=not gpu,
-        bf16=gpu,
+        bf16=gpu and sum(weight.numel() for weight in task.model.parameters()) >= LARGE,
         tf32=gpu or None,
         seed=settings.seed,
         num_train_epochs=settings.epochs,

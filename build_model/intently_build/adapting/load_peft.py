@@ -20,11 +20,12 @@ def load_peft() -> Any:
     Raises BuildError if it asks in vain.
     """
     import peft
-    from peft.import_utils import is_gptqmodel_available
+    from peft import import_utils
 
+    ask = getattr(import_utils, "is_gptqmodel_available", bool)  # other versions of peft may not ask
     with _hidden(GPTQMODEL):
         try:
-            is_gptqmodel_available()
+            ask()
         except ImportError as error:
             raise BuildError(
                 f"peft {peft.__version__} does not work beside {GPTQMODEL}: {' '.join(str(error).split())}; "

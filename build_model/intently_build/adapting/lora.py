@@ -9,11 +9,11 @@ import transformers
 
 from intently_build.adapting.checkpoint import Checkpoint
 from intently_build.adapting.load_peft import load_peft
+from intently_build.architecture import LARGE
 from intently_build.errors import BuildError
 from intently_build.quantizing.environment import INSTALL, here
 from intently_build.recipe import AdaptRecipe, Lora
 
-LARGE = 1_000_000_000  # parameters: from there on the base is held in bfloat16 while it trains on a GPU
 EMBEDDINGS = ("embed_tokens", "lm_head")
 
 
@@ -132,6 +132,6 @@ def _load(folder: Path, lora: Lora, gpu: bool, labels: int | None) -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    where = {"": torch.device("cuda" if gpu else "cpu")}
+    where = {"": torch.cuda.current_device() if gpu else torch.device("cpu")}  # accelerate asks for a GPU's number
     model = kind.from_pretrained(folder, quantization_config=four_bits, dtype=torch.bfloat16, device_map=where, **more)
     return load_peft().prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)

@@ -44,7 +44,7 @@ def teach_step(
             if count:
                 journal.say(f"  left out, since they are test rows: {count:,} {what}")
         made = _teach(recipe, data, teachers, found.utterances, where, partial, journal)
-        return made | {"left_out_test_rows": found.left_out, "repeated_test_rows": data.repeated.tell(journal)}
+        return made | {"left_out_test_rows": found.left_out}
 
     settings = {
         "distill": recipe.distill.model_dump(mode="json", exclude={"temperature", "soft", "hard"}),
