@@ -21,6 +21,7 @@ from intently_build.commands import (
     run,
     synth,
     train,
+    tune,
     verify,
 )
 from intently_build.errors import BuildError
@@ -44,6 +45,7 @@ _COMMANDS = (
     diff,
     plan,
     synth,
+    tune,
 )
 
 

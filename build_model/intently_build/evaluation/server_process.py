@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -44,10 +44,16 @@ class ServerSettings:
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that is SERVING: its address, and its process with others below it."""
+    """A server that is SERVING: its address, and its process with others below it.
+
+    Attributes:
+      machine, vllm: what computes, and by which vLLM, in the server's own words.
+    """
 
     address: str
     pid: int
+    machine: str = ""
+    vllm: str = ""
 
 
 @contextmanager
@@ -58,29 +64,41 @@ def serve(bundle: Path, settings: ServerSettings) -> Iterator[RunningServer]:
 
     Raises BuildError if the server is not installed, ends early, or is not ready in time.
     """
+    options = {"dtype": settings.dtype, "kv-cache-gib": settings.kv_cache_gib, "max-wait": _PATIENCE_S}
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    with run_server([server_program()], bundle, flags, settings.start_seconds) as server:
+        yield server
+
+
+@contextmanager
+def run_server(
+    command: Sequence[str], bundle: Path, flags: Sequence[str], start_seconds: float, without: Sequence[str] = ()
+) -> Iterator[RunningServer]:
+    """Serves the bundle by that command and those flags, as `serve` does; variables in `without` are kept from it.
+
+    Raises BuildError if it cannot be started, ends early, or is not ready in time.
+    """
     _check_plugin(bundle)
     with terminated_as_interrupted(), tempfile.TemporaryDirectory(prefix="intently-build-") as scratch:
         ready, log = Path(scratch) / "ready.json", Path(scratch) / "stderr"
-        options = {
-            "bundle": bundle,
-            "address": "127.0.0.1:0",
-            "ready-file": ready,
-            "dtype": settings.dtype,
-            "kv-cache-gib": settings.kv_cache_gib,
-            "max-wait": _PATIENCE_S,
-            "drain-delay": 0,
-        }
-        command = [_program(), *(f"--{name}={value}" for name, value in options.items())]
-        variables = {name: value for name, value in os.environ.items() if name != BUILD_ENVIRONMENT}
+        options = {"bundle": bundle, "address": "127.0.0.1:0", "ready-file": ready, "drain-delay": 0}
+        whole = [*command, *(f"--{name}={value}" for name, value in options.items()), *flags]
+        hidden = {BUILD_ENVIRONMENT, *without}
+        variables: Mapping[str, str] = {name: value for name, value in os.environ.items() if name not in hidden}
         with log.open("wb") as stderr:
-            process = subprocess.Popen(command, stdout=stderr, stderr=stderr, env=variables)  # noqa: S603  # our own
+            try:
+                process = subprocess.Popen(whole, stdout=stderr, stderr=stderr, env=variables)  # noqa: S603  # our own
+            except OSError as error:
+                raise BuildError(f"{command[0]}: cannot be started: {error.strerror}") from error
         try:
-            yield RunningServer(_wait(process, ready, log, settings.start_seconds), process.pid)
+            told = _wait(process, ready, log, start_seconds)
+            yield RunningServer(told["address"], process.pid, told.get("machine", ""), told.get("vllm", ""))
         finally:
             _stop(process)
 
 
-def _program() -> str:
+def server_program() -> str:
+    """Returns the path of `intently-server`, this environment's first. Raises BuildError if there is none."""
     beside = Path(sys.executable).with_name("intently-server")
     found = str(beside) if beside.exists() else shutil.which("intently-server")
     if found is None:
@@ -90,7 +108,7 @@ def _program() -> str:
     return found
 
 
-def _wait(process: "subprocess.Popen[bytes]", ready: Path, log: Path, seconds: float) -> str:
+def _wait(process: "subprocess.Popen[bytes]", ready: Path, log: Path, seconds: float) -> dict[str, str]:
     until = time.monotonic() + seconds
     while not ready.exists():
         if process.poll() is not None:
@@ -98,7 +116,8 @@ def _wait(process: "subprocess.Popen[bytes]", ready: Path, log: Path, seconds: f
         if time.monotonic() > until:
             raise BuildError(f"intently-server was not ready after {seconds:.0f} s: {_last_lines(log)}")
         time.sleep(0.1)
-    return str(json.loads(ready.read_text())["address"])
+    told: dict[str, str] = json.loads(ready.read_text())
+    return told
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

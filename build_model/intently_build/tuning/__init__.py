@@ -1,0 +1,1 @@
+"""Settings derived, not guessed: measures servers on the machine at hand, and writes a profile for them."""
