@@ -56,10 +56,9 @@ class Measured:
 
     @property
     def failures(self) -> dict[str, int]:
-        """How many did not get their one good answer, by what came of them: utterances, or sends without an answer."""
+        """How many that were sent got no good answer, or two, by what came of them: utterances, or sends cut off."""
         failed = {status: number for status, number in self.by_status.items() if status != "OK"}
         failed["no answer"] = max(self.report["unfinished"], self.report["lost"])  # an item that is lost is in both
-        failed["never sent"] = self.report["unsent"]
         failed["answered twice"] = self.report["answered_twice"]
         failed |= {f"{each['name']} {each['fault']}": 1 for each in self.report["processes"] if each["fault"]}
         return {what: number for what, number in failed.items() if number}

@@ -11,11 +11,14 @@ from support.load import Load, Measured
 
 _TIMEOUT_S = 15.0
 _BATCH = 8
+# Unanswered at once, of each kind; more wait. Where others have the machine for a while, callers wait for answers as
+# people do, and do not bury the servers under all that was due meanwhile.
+_MOST_CALLS, _MOST_BATCHES, _MOST_ITEMS = 32, 4, 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Sends a second, evenly spread. What is 0 is not sent.
+    """Sends a second, evenly spread as long as answers keep up with them. What is 0 is not sent.
 
     Attributes:
         bare: Single calls by gRPC alone, which retries nothing.
@@ -35,14 +38,19 @@ class Rates:
 
     def flags(self) -> dict[str, tuple[str, ...]]:
         """Of one run of `intently bench` for each kind: "bare", "call", "batch" and "item"."""
+        batches = ("--retry", "--shape", "batch", "--batch-size", str(_BATCH))
         kinds = {
-            "bare": (self.bare, ()),
-            "call": (self.calls, ("--retry",)),
-            "batch": (self.batches, ("--retry", "--shape", "batch", "--batch-size", str(_BATCH))),
-            "item": (self.items, ("--shape", "stream", "--streams", str(self.streams))),
+            "bare": (self.bare, _MOST_CALLS, ()),
+            "call": (self.calls, _MOST_CALLS, ("--retry",)),
+            "batch": (self.batches, _MOST_BATCHES, batches),
+            "item": (self.items, _MOST_ITEMS, ("--shape", "stream", "--streams", str(self.streams))),
         }
         constant = ("--arrivals", "constant", "--timeout", f"{_TIMEOUT_S:g}s", "--wait", f"{self.wait_s:g}s")
-        return {kind: ("--rate", f"{rate:g}", *constant, *flags) for kind, (rate, flags) in kinds.items() if rate}
+        return {
+            kind: ("--rate", f"{rate:g}", *constant, "--max-outstanding", str(most), *flags)
+            for kind, (rate, most, flags) in kinds.items()
+            if rate
+        }
 
 
 class ReleaseLoad:
@@ -65,13 +73,16 @@ class ReleaseLoad:
     async def running(self) -> AsyncIterator[None]:
         """Enters the block once each kind has been sent for about a second; ends with it, when all is answered.
 
+        Kinds begin one after the other: processes that start all at once would leave the servers no time to answer.
+
         Raises:
             RuntimeError: if a run ends before; the text is what it said.
         """
-        loads = {kind: Load(self._address, None, flags) for kind, flags in self._rates.flags().items()}
+        loads: dict[str, Load] = {}
         try:
-            for load in loads.values():
-                await asyncio.to_thread(load.wait_begun)
+            for kind, flags in self._rates.flags().items():
+                loads[kind] = Load(self._address, None, flags)
+                await asyncio.to_thread(loads[kind].wait_begun)
             yield
         finally:
             for load in loads.values():
