@@ -26,6 +26,8 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
     _say(console, f"at {_step(confirmation.overload, name)} of those that were taken")
     for failure in confirmation.failures:
         _say(console, f"not confirmed: {failure}")
+    if confirmation.overload.keeps(tuning.slo):
+        _say(console, "warning: twice the rate kept it too: was something else at work here during the search?")
     if profile.confirmed:
         _say(console, f"confirmed: {tuning.slo.text} at {profile.tuned.rate:g}/s")
 

@@ -32,10 +32,10 @@ FOUND = Found(rate=945.0, failed_above=990.0, percentile_s=0.08, mean_s=0.04, go
 def test_the_rule_on_an_example() -> None:
     limits = admission_limits(900.0, 0.04, 0.082, 128, PROMPTS)
 
-    assert limits.max_running == 256
     assert limits.max_wait == 0.16
-    assert limits.max_in_flight == 512
-    assert limits.max_queued_tokens == 512 * 30
+    assert limits.max_running == 72
+    assert limits.max_in_flight == 288
+    assert limits.max_queued_tokens == 288 * 30
     assert limits.settings()["max_wait"] == 0.16
 
 
@@ -49,7 +49,8 @@ def test_the_rule_starves_nobody(
 
     assert limits.max_wait >= limit_s - 1e-6
     assert rate * limits.max_wait / 4 >= rate * mean_s * (1 - 1e-3)  # what the server lets its engine have
-    assert limits.max_running >= (sequences or 128)
+    assert limits.max_running >= min(2 * (sequences or 128), max(32, math.floor(2 * rate * mean_s * (1 - 1e-3))))
+    assert limits.max_running <= 2 * (sequences or 128)
     assert limits.max_in_flight >= max(2 * limits.max_running, 256, math.floor(2 * rate * limits.max_wait))
     assert limits.max_queued_tokens >= max(4 * 1024, limits.max_in_flight * longest)
 
