@@ -51,12 +51,12 @@ def framings(draw: DrawFn, words: Words) -> Case:
 
 
 @st.composite
-def metadata(draw: DrawFn, words: Words) -> Case:
+def metadata(draw: DrawFn, words: Words, bad_paths: bool) -> Case:  # as it is asked for
     """Calls with headers that are unknown, malformed, huge, many, missing, twice there, or in another order."""
     written = BEGIN
     for number in range(draw(st.integers(1, 3))):
         method, stream = draw(st.sampled_from(METHODS)), 1 + 2 * number
-        packed = block(draw(header_lists(path_of(method))))
+        packed = block(draw(header_lists(path_of(method), bad_paths)))
         if draw(chance(10)):
             packed = packed[: position(draw, packed)]
         at_most = draw(st.sampled_from((LARGEST, LARGEST, 1, 20, LARGEST + 1)))
@@ -82,9 +82,9 @@ def garbage(draw: DrawFn) -> Case:
     return Case(Kind.GARBAGE, "", _split(draw, cut + draw(st.binary(max_size=400)) * draw(st.sampled_from((1, 1, 40)))))
 
 
-def cases(words: Words) -> SearchStrategy[Case]:
-    """All kinds; most are calls, which come farthest into the server."""
-    kinds = (calls(words), conversations(words), framings(words), metadata(words), http2(), garbage())
+def cases(words: Words, *, bad_paths: bool = False) -> SearchStrategy[Case]:
+    """All kinds; most are calls, which come farthest into the server. For `bad_paths` see `header_lists`."""
+    kinds = (calls(words), conversations(words), framings(words), metadata(words, bad_paths), http2(), garbage())
     return st.sampled_from(_WEIGHED).flatmap(lambda number: kinds[number])
 
 

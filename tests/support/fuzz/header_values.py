@@ -108,11 +108,15 @@ _MANY = (1, 1, 1, 1, 30, 300)
 
 
 @st.composite
-def header_lists(draw: DrawFn, path: str) -> list[Header]:
-    """The headers of a call to this method, and more than those, or less."""
+def header_lists(draw: DrawFn, path: str, bad_paths: bool) -> list[Header]:  # as it is asked for
+    """The headers of a call to this method, and more than those, or less.
+
+    Args:
+        bad_paths: Whether there may be a :path that is no UTF-8, which stops a server of grpc.aio 1.85 for good.
+    """
     headers = list(call_headers(path))
     for _ in range(draw(st.integers(1, 5))):
-        header: Header = draw(_HEADERS)
+        header: Header = draw(_HEADERS if bad_paths else _HEADERS.filter(_stops_nobody))
         headers += [header] * draw(st.sampled_from(_MANY)) if len(header[1]) < 1000 else [header]
     if draw(chance(15)):
         del headers[draw(st.integers(0, len(headers) - 1))]
@@ -128,3 +132,14 @@ _HEADERS: SearchStrategy[Header] = st.sampled_from(_FITTING) | st.tuples(
     st.sampled_from(_NAMES) | st.sampled_from(_NAMES) | st.binary(max_size=20),
     st.sampled_from(_VALUES) | st.sampled_from(_VALUES) | st.binary(max_size=60),
 )
+
+
+def _stops_nobody(header: Header) -> bool:
+    name, value = header
+    if name not in {":path", b":path"} or isinstance(value, str):
+        return True
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -7,11 +7,14 @@ from support.fuzz.case import Case
 from support.fuzz.sender import NO_END, WROTE_TOO_LATE, Ending
 
 NEVER = {"INTERNAL", "UNKNOWN"}
-# INTERNAL of gRPC's core, for a connection of our own making, before any of the server's code hears of the call: for
-# compressed messages without an encoding its specification asks for it.
+# What gRPC's core says on a connection of our own making, before any of the server's code hears of the call: of
+# messages that are not compressed as they claim (its specification asks for INTERNAL), and of headers that are none
+# (INTERNAL, and UNKNOWN where HTTP/2's own are missing, or others than a call has).
 _OF_THE_CORE = re.compile(
     r"Compression bit set but no encoding configured|Decompression failed due to zlib error"
-    r"|Error parsing '.*' metadata.*|Failed parsing HTTP/2 \(.*\)",
+    r"|Failed parsing HTTP/2 \(.*\)|Error parsing .*metadata.*|Failed base64 decoding metadata"
+    r"|Duplicate '.*' header received|Illegal header (key|value).*|Metadata keys cannot be .*"
+    r"|(Bad|Missing) :?[a-z]+ header",
     re.DOTALL,
 )
 _CHANGING = re.compile(r"[0-9a-f]*\d[0-9a-f]*|'.*?'")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -10,7 +11,7 @@ from types import TracebackType
 import uvloop
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, HypothesisWarning
 
 from support.fuzz.case import Volley
 from support.fuzz.connections import cases
@@ -52,14 +53,22 @@ class WireFuzz:
         words: Texts that mean something to the server.
         failures: Keeps what fails.
         tries: How often to try for a shorter volley that brings a fault, of each kind; at most a minute.
+        bad_paths: See `header_lists`.
     """
 
     def __init__(
-        self, server: FuzzedServer, seed: str, words: Words, failures: FailureFile, *, tries: int = 1000
+        self,
+        server: FuzzedServer,
+        seed: str,
+        words: Words,
+        failures: FailureFile,
+        *,
+        tries: int = 1000,
+        bad_paths: bool = False,
     ) -> None:
         self._server = server
         self._seed = seed
-        self._volleys = st.lists(cases(words), min_size=1, max_size=_AT_ONCE).map(tuple)
+        self._volleys = st.lists(cases(words, bad_paths=bad_paths), min_size=1, max_size=_AT_ONCE).map(tuple)
         self._failures = failures
         self._tries = tries
         self._tries_left = 0
@@ -89,7 +98,8 @@ class WireFuzz:
         """
         self._shrinking, self._until = None, until
         attempt = seed(f"{self._seed} {number}")(_SETTINGS(given(self._volleys)(self._attempt_of_round())))
-        with contextlib.suppress(WireFault, Flaky, _Over):
+        with warnings.catch_warnings(), contextlib.suppress(WireFault, Flaky, _Over):
+            warnings.simplefilter("ignore", HypothesisWarning)  # that a failing volley is long: it is kept in a file
             attempt()
 
     def send(self, volley: Volley) -> list[list[Ending]]:
