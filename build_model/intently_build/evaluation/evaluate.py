@@ -1,7 +1,7 @@
 """`intently-build evaluate`: asks bundles about the same rows, one after the other, and sets them side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from intently_build.evaluation.candidate import Candidate, read_candidates
 from intently_build.evaluation.costs import read_costs
 from intently_build.evaluation.dataset import Dataset, Source, check_same_rows, read_dataset
 from intently_build.evaluation.figures import BundleResult, Results
+from intently_build.evaluation.new_rows import in_words, new_rows, training_texts
 from intently_build.evaluation.record import manifest_evaluation, record
 from intently_build.evaluation.scoring import Scale, score
 from intently_build.evaluation.store import AnswerStore, Question
@@ -55,6 +56,11 @@ def evaluate(request: Request, answering: Answering, console: Console) -> Result
     measured = [asker.measure(candidate) for candidate in candidates]
     engines = [answering.engine(candidate.manifest) for candidate in candidates]
     results = _results(scale, dataset, list(zip(candidates, engines, measured, strict=True)))
+    answers = {candidate.name: each.answers for candidate, each in zip(candidates, measured, strict=True)}
+    found = new_rows(dataset, training_texts(candidates[0], request.source), answers)
+    results = replace(results, new_rows=found)
+    if found and found.repeated:
+        console.print(in_words(found), highlight=False, soft_wrap=True)
     if request.write:
         for candidate, bundle in zip(candidates, results.bundles, strict=True):
             record(candidate.folder, manifest_evaluation(results, bundle))

@@ -194,12 +194,28 @@ class BundleResult:
 
 
 @dataclass(frozen=True)
+class NewRows:
+    """The in-scope rows that are no training rows of the data set, capitals and white space aside.
+
+    Attributes:
+      rows: how many.
+      repeated: how many others there are, which are.
+      accuracy: of each bundle on the new ones, by its name.
+    """
+
+    rows: int
+    repeated: int
+    accuracy: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Results:
     """An evaluation of bundles on the same rows.
 
     Attributes:
       reference: name of the bundle that the others are compared with; None where there is but one.
       data_sha256: of the files of the rows.
+      new_rows: None where the training rows are not at hand.
     """
 
     dataset: str
@@ -209,3 +225,4 @@ class Results:
     data_sha256: tuple[str, ...]
     reference: str | None
     bundles: tuple[BundleResult, ...]
+    new_rows: NewRows | None = None

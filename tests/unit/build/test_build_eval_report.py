@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intently_build.errors import BuildError
-from intently_build.evaluation.figures import Bin, LossPoint, Results
+from intently_build.evaluation.figures import Bin, LossPoint, NewRows, Results
 from intently_build.evaluation.gate import Gate
 from intently_build.evaluation.report.html_report import results_html, write_reports
 from intently_build.evaluation.report.plots import out_of_scope_plot, reliability_plot, size_plot, speed_plot
@@ -76,6 +76,16 @@ def test_the_page_says_whether_the_gate_is_passed() -> None:
     assert "The gate is not passed" in failed
     assert "second fails the gate on accuracy" in failed
     assert "gate" not in page(results(30)).partition("<body>")[2]
+
+
+def test_the_page_says_how_well_bundles_do_on_rows_that_none_learnt(tmp_path: Path) -> None:
+    found = dataclasses.replace(results(30, 60), new_rows=NewRows(900, 100, {"first": 0.95, "second": 0.9}))
+    said = "100 of the rows in scope are training rows of the data set too; accuracy on the other 900: first 95.00%"
+    assert said in page(found)
+    write_reports(tmp_path / "report.html", found, Gate(), ())
+    assert json.loads((tmp_path / "report.json").read_text())["new_rows"]["accuracy"]["second"] == 0.9
+    for none in (None, NewRows(1000, 0, {"first": 0.97})):
+        assert "training rows" not in page(dataclasses.replace(found, new_rows=none))
 
 
 def test_the_json_beside_it_has_every_figure(tmp_path: Path) -> None:
