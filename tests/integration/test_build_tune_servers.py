@@ -16,7 +16,7 @@ SERVER = [sys.executable, "-m", "support.in_memory_process", "--step-ms", "5", "
 ARGUMENTS = ["tune", str(BUNDLE), "--slo", "p50=150ms", "--rate", "450", "--duration", "300ms", "--precision", "0.5"]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 def test_a_profile_is_measured_written_and_read_by_the_server_that_confirms_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

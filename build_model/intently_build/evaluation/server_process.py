@@ -27,6 +27,10 @@ LAST_LINES = 5
 _PATIENCE_S = 600  # a measurement asks for all it wants to know, and waits
 
 
+class ServerProblem(BuildError):
+    """A server did not start, or ended by itself."""
+
+
 @dataclass(frozen=True)
 class ServerSettings:
     """How the server runs.
@@ -76,7 +80,7 @@ def run_server(
 ) -> Iterator[RunningServer]:
     """Serves the bundle by that command and those flags, as `serve` does; variables in `without` are kept from it.
 
-    Raises BuildError if it cannot be started, ends early, or is not ready in time.
+    Raises BuildError: a ServerProblem if it cannot be started, is not ready in time, or ends before the block does.
     """
     _check_plugin(bundle)
     with terminated_as_interrupted(), tempfile.TemporaryDirectory(prefix="intently-build-") as scratch:
@@ -89,10 +93,11 @@ def run_server(
             try:
                 process = subprocess.Popen(whole, stdout=stderr, stderr=stderr, env=variables)  # noqa: S603  # our own
             except OSError as error:
-                raise BuildError(f"{command[0]}: cannot be started: {error.strerror}") from error
+                raise ServerProblem(f"{command[0]}: cannot be started: {error.strerror}") from error
         try:
             told = _wait(process, ready, log, start_seconds)
-            yield RunningServer(told["address"], process.pid, told.get("machine", ""), told.get("vllm", ""))
+            with _watched(process, log):
+                yield RunningServer(told["address"], process.pid, told.get("machine", ""), told.get("vllm", ""))
         finally:
             _stop(process)
 
@@ -112,12 +117,27 @@ def _wait(process: "subprocess.Popen[bytes]", ready: Path, log: Path, seconds: f
     until = time.monotonic() + seconds
     while not ready.exists():
         if process.poll() is not None:
-            raise BuildError(f"intently-server ended with exit code {process.returncode}: {_last_lines(log)}")
+            raise ServerProblem(f"intently-server ended with exit code {process.returncode}: {_last_lines(log)}")
         if time.monotonic() > until:
-            raise BuildError(f"intently-server was not ready after {seconds:.0f} s: {_last_lines(log)}")
+            raise ServerProblem(f"intently-server was not ready after {seconds:.0f} s: {_last_lines(log)}")
         time.sleep(0.1)
     told: dict[str, str] = json.loads(ready.read_text())
     return told
+
+
+@contextmanager
+def _watched(process: "subprocess.Popen[bytes]", log: Path) -> Iterator[None]:
+    """Raises ServerProblem at the end of the block, in place of what went wrong in it, if the server has ended."""
+    cause: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        cause = error
+    if process.poll() is not None:
+        code, said = process.returncode, _last_lines(log)
+        raise ServerProblem(f"intently-server ended with exit code {code} while it was measured: {said}") from cause
+    if cause is not None:
+        raise cause
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

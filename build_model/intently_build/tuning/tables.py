@@ -7,6 +7,8 @@ from intently_build.tuning.bench import Step
 from intently_build.tuning.candidate import Trial
 from intently_build.tuning.tune import Tuning
 
+_NOISE = "was something else at work here during the search?"
+
 
 def print_tuning(tuning: Tuning, console: Console) -> None:
     """Prints each candidate, the choice, and whether it was confirmed."""
@@ -26,8 +28,11 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
     _say(console, f"at {_step(confirmation.overload, name)} of those that were taken")
     for failure in confirmation.failures:
         _say(console, f"not confirmed: {failure}")
+    if tuning.no_gain:
+        first = tuning.outcome.trials[0].candidate
+        _say(console, f"warning: measured once more, {first} reach {best.rate:.4g}/s too: {_NOISE}")
     if confirmation.overload.keeps(tuning.slo):
-        _say(console, "warning: twice the rate kept it too: was something else at work here during the search?")
+        _say(console, f"warning: the latency is kept at twice the rate too: {_NOISE}")
     if profile.confirmed:
         _say(console, f"confirmed: {tuning.slo.text} at {profile.tuned.rate:g}/s")
 
@@ -39,7 +44,7 @@ def _row(trial: Trial, chosen: bool) -> tuple[str, ...]:
         figures = (f"{found.rate:.4g}", f"{found.percentile_s * 1e3:.1f}", f"{found.goodput:.4g}")
         return (*names, *figures, "chosen" if chosen else "")
     if trial.reason:
-        return (*names, "-", "-", "-", "did not start")
+        return (*names, "-", "-", "-", "not measured")
     if trial.to_beat is None:
         return (*names, "none", "-", "-", "")
     late = "" if trial.late_s is None else f"{trial.late_s * 1e3:.1f}"

@@ -1,11 +1,9 @@
 """One candidate: a server with its settings, and the rate at which it keeps the latency."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 
-from intently_build.errors import BuildError
-from intently_build.evaluation.server_process import RunningServer
+from intently_build.evaluation.server_process import ServerProblem
 from intently_build.steps.journal import Journal
 from intently_build.tuning.bench import Bench
 from intently_build.tuning.candidate import Candidate, Trial
@@ -18,10 +16,6 @@ from intently_build.tuning.target import Slo
 _WIDE: Mapping[str, Value] = {"max_running": 1024, "max_in_flight": 4096}
 _LEAST_WAIT_S = 0.8
 _WAIT = 4  # times the latency
-
-
-class NotStarted(Exception):
-    """The server did not start with a candidate's settings; the text says why."""
 
 
 class Trying:
@@ -65,35 +59,36 @@ class Trying:
             try:
                 trial = self._measure(candidate, to_beat)
                 self._kept.save(trial)
-            except NotStarted as error:
+            except ServerProblem as error:
                 trial = Trial(candidate, None, to_beat, reason=str(error))
         self._journal.say(f"{candidate}: {self._words(trial)} ({time.monotonic() - started:.0f} s)")
         return trial
 
+    def keeps(self, candidate: Candidate, rate: float) -> bool:
+        """Whether a candidate keeps the latency at a rate now. Raises BuildError."""
+        with (
+            self._journal.console.status(f"measuring {candidate} once more"),
+            self._servers.serving(self._flags(candidate)) as server,
+        ):
+            [step] = self._bench.at(server.address, rate)
+        return step.keeps(self._slo)
+
     def _measure(self, candidate: Candidate, to_beat: float | None) -> Trial:
-        wait_s = max(_LEAST_WAIT_S, _WAIT * self._slo.limit_s)
-        flags = as_flags({**_WIDE, "max_wait": wait_s, **candidate.settings(), **self._given})
-        with self._started(flags) as server:
+        with self._servers.serving(self._flags(candidate)) as server:
             if to_beat is not None:
                 [step] = self._bench.at(server.address, to_beat)
                 if not step.keeps(self._slo):
                     return Trial(candidate, None, to_beat, late_s=step.percentile_s)
             return Trial(candidate, self._bench.search(server.address, to_beat or self._first_rate), to_beat)
 
-    @contextmanager
-    def _started(self, flags: Sequence[str]) -> Iterator[RunningServer]:
-        """Yields a server. Raises NotStarted; what is raised in the block stays as it is."""
-        with ExitStack() as stack:
-            try:
-                server = stack.enter_context(self._servers.serving(flags))
-            except BuildError as error:
-                raise NotStarted(str(error)) from error
-            yield server
+    def _flags(self, candidate: Candidate) -> list[str]:
+        wait_s = max(_LEAST_WAIT_S, _WAIT * self._slo.limit_s)
+        return as_flags({**_WIDE, "max_wait": wait_s, **candidate.settings(), **self._given})
 
     def _words(self, trial: Trial) -> str:
         name = f"p{self._slo.percent}"
         if trial.reason:
-            return f"did not start: {trial.reason}"
+            return f"could not be measured: {trial.reason}"
         if trial.found:
             return f"{trial.found.rate:.4g}/s, {name} {trial.found.percentile_s * 1e3:.1f} ms there"
         if trial.to_beat is None:

@@ -21,7 +21,7 @@ from intently_build.evaluation.candidate import Candidate as Bundle
 from intently_build.steps.disk import disk_errors
 from intently_build.steps.journal import Journal, keep_journal
 from intently_build.tuning.bench import Bench, Load
-from intently_build.tuning.candidate import Candidate
+from intently_build.tuning.candidate import Candidate, Found
 from intently_build.tuning.confirming import Confirmation, confirm
 from intently_build.tuning.given import Value
 from intently_build.tuning.kept import Kept
@@ -74,12 +74,20 @@ class Request:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What came of it: `profile` and `confirmation` are None if no settings kept the latency at any rate."""
+    """What came of it.
+
+    Attributes:
+      slo, outcome: what was searched, and what was found.
+      profile, confirmation: None if no settings kept the latency at any rate.
+      no_gain: whether the settings that the search began with kept the latency, measured once more at the end, at the
+        rate of those that were chosen.
+    """
 
     slo: Slo
     outcome: Outcome
     profile: Profile | None = None
     confirmation: Confirmation | None = None
+    no_gain: bool = False
 
 
 def tune(request: Request, console: Console, clock: Callable[[], float] = time.monotonic) -> Tuning:
@@ -117,32 +125,34 @@ class _Tuner:
 
     def run(self) -> Tuning:
         """See `tune`."""
-        request, journal = self._request, self._journal
-        journal.say(
-            f"{self._manifest.name} {self._manifest.revision[:12]} ({self._bundle.format}) for {request.slo.text}"
-        )
+        request, journal, manifest = self._request, self._journal, self._manifest
+        journal.say(f"{manifest.name} {manifest.revision[:12]} ({self._bundle.format}) for {request.slo.text}")
         journal.say(f"on {self._machine.text}, {vllm_version()}; at most {request.budget_s:g} s for the search")
         bench = self._bench()
-        outcome = self._search(bench)
-        found = outcome.best.found
-        if outcome.best.reason:
-            raise BuildError(outcome.best.reason)
-        if found is None:
+        kept = Kept(self._folder, self._question())
+        trying = Trying(self._servers, bench, request.slo, request.given, request.first_rate, kept, journal)
+        outcome = self._search(trying)
+        first, best = outcome.trials[0], outcome.best
+        if best.reason:
+            raise BuildError(best.reason)
+        if best.found is None:
             return Tuning(request.slo, outcome)
-        rate = promised_rate(found, request.precision)
-        limits = admission_limits(
-            rate, found.mean_s, request.slo.limit_s, outcome.best.candidate.max_sequences, self._prompts()
-        )
-        settings: dict[str, Value] = {**outcome.best.candidate.settings(), **limits.settings(), **request.given}
-        profile = self._profile(settings, rate)
-        write_profile(request.output, profile)
-        journal.say(f"{request.output}: written; it is confirmed at {rate:.4g}/s, and at twice as much")
-        with journal.console.status("confirming"):
-            confirmation = confirm(self._servers, bench, request.output, request.slo, rate, float(settings["max_wait"]))
+        rate = promised_rate(best.found, request.precision)
+        profile, confirmation = self._confirmed(self._profile(best.candidate, best.found, rate), rate, bench)
+        no_gain = first is not best and trying.keeps(first.candidate, best.found.rate)
+        return Tuning(request.slo, outcome, profile, confirmation, no_gain)
+
+    def _confirmed(self, profile: Profile, rate: float, bench: Bench) -> tuple[Profile, Confirmation]:
+        """Writes the profile, measures it, and writes what became of it, with the machine in the server's own words."""
+        output, slo = self._request.output, self._request.slo
+        write_profile(output, profile)
+        self._journal.say(f"{output}: written; it is confirmed at {rate:.4g}/s, and at twice as much")
+        with self._journal.console.status("confirming"):
+            confirmation = confirm(self._servers, bench, output, slo, rate, profile.settings["max_wait"])
         tuned = profile.tuned.model_copy(update={"machine": confirmation.machine, "vllm": confirmation.vllm})
         profile = profile.model_copy(update={"confirmed": not confirmation.failures, "tuned": tuned})
-        write_profile(request.output, profile)
-        return Tuning(request.slo, outcome, profile, confirmation)
+        write_profile(output, profile)
+        return profile, confirmation
 
     def _bench(self) -> Bench:
         request = self._request
@@ -153,11 +163,9 @@ class _Tuner:
         )
         return Bench(load, self._folder)
 
-    def _search(self, bench: Bench) -> Outcome:
+    def _search(self, trying: Trying) -> Outcome:
         request, given = self._request, self._request.given
         until = self._clock() + request.budget_s
-        kept = Kept(self._folder, self._question())
-        trying = Trying(self._servers, bench, request.slo, given, request.first_rate, kept, self._journal)
         search = Search(self._ladders(), trying.measure, request.precision, lambda: self._clock() < until)
         return search.run(Candidate(_whole(given.get("max_sequences")), _whole(given.get("max_batched_tokens"))))
 
@@ -189,16 +197,19 @@ class _Tuner:
         length = bundle_facts(self._request.bundle, self._manifest).prompt
         return Prompts(self._request.tokens[1] + length.around, length.limit)
 
-    def _profile(self, settings: Mapping[str, Value], rate: float) -> Profile:
+    def _profile(self, best: Candidate, found: Found, rate: float) -> Profile:
+        request, manifest = self._request, self._manifest
+        limits = admission_limits(rate, found.mean_s, request.slo.limit_s, best.max_sequences, self._prompts())
         tuned = Tuned(
             date=datetime.now(UTC).replace(microsecond=0),
             machine=self._machine.text,
             vllm=vllm_version(),
-            bundle=TunedBundle(name=self._manifest.name, revision=self._manifest.revision, format=self._bundle.format),
-            slo=self._request.slo.text,
+            bundle=TunedBundle(name=manifest.name, revision=manifest.revision, format=self._bundle.format),
+            slo=request.slo.text,
             rate=round(rate, 1),
         )
-        return Profile(confirmed=False, settings=dict(settings), tuned=tuned)
+        settings = {**best.settings(), **limits.settings(), **request.given}
+        return Profile(confirmed=False, settings=settings, tuned=tuned)
 
 
 def check_room(bundle: Path, tokens: tuple[int, int]) -> None:

@@ -1,12 +1,15 @@
 """A server that is started for a measurement: what can be seen to fail is said before it starts."""
 
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from intently_build.bundles.manifest import read_manifest, write_manifest
 from intently_build.errors import BuildError
-from intently_build.evaluation.server_process import ServerSettings, serve
+from intently_build.evaluation.server_process import ServerProblem, ServerSettings, run_server, serve
 from support.paths import BUNDLE
 
 
@@ -19,3 +22,26 @@ def test_a_missing_plugin_is_named_with_what_installs_it(tmp_path: Path) -> None
         serve(tmp_path, ServerSettings("auto", 1.0, 1.0)),
     ):
         pass
+
+
+SHORT_LIVED = """
+import json, pathlib, sys
+flags = dict(flag.split("=", 1) for flag in sys.argv[1:])
+pathlib.Path(flags["--ready-file"]).write_text(json.dumps({"address": "127.0.0.1:1", "pid": 1}))
+sys.exit("no memory left")
+"""
+
+
+@pytest.mark.parametrize("fault", [None, ValueError("nobody answers")])
+def test_a_server_that_ends_while_it_is_measured_is_told_whatever_came_of_it(fault: Exception | None) -> None:
+    with pytest.raises(ServerProblem, match="ended with exit code 1 while it was measured: no memory left") as caught:
+        _serve_and_fail(fault)
+    assert caught.value.__cause__ is fault
+
+
+def _serve_and_fail(fault: Exception | None) -> None:
+    with run_server([sys.executable, "-c", SHORT_LIVED], BUNDLE, [], 30.0) as server:
+        while psutil.Process(server.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        if fault:
+            raise fault
