@@ -62,6 +62,7 @@ FIELDS = {
             "max_num_batched_tokens",
             "max_num_seqs",
             "kv_cache_memory_bytes",
+            "block_size",
             "gpu_memory_utilization",
             "tensor_parallel_size",
             "data_parallel_size",

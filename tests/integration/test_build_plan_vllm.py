@@ -18,7 +18,7 @@ from support.server_process import running_server
 pytestmark = pytest.mark.engine
 
 GIB = 1 << 30
-CPU_BLOCK = 128  # tokens of a block of vLLM's on a CPU
+CPU_BLOCK = 32  # tokens of a block of the KV cache on a CPU
 PROGRAM = ROOT / "tests" / "support" / "vllm_kv_cache.py"
 
 

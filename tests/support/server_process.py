@@ -48,6 +48,7 @@ def running_server(bundle: Path, folder: Path, *flags: str) -> Iterator[ServerPr
         RuntimeError: if it ends before; the text is its log.
     """
     ready, log = folder / "ready.json", folder / "server.log"
+    ready.unlink(missing_ok=True)  # of a server before this one
     arguments = ["--bundle", str(bundle), "--address", "127.0.0.1:0", "--ready-file", str(ready), *SMALL_ENGINE, *flags]
     with log.open("wb") as output:
         process = subprocess.Popen([COMMAND, *arguments], stdout=output, stderr=output, env=_environment())

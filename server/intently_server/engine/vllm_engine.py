@@ -29,6 +29,7 @@ from intently_server.errors import EngineDead
 
 GIB = 1 << 30
 _CPU_KV_CACHE_GIB = 1.0
+_CPU_BLOCK_TOKENS = 32  # vLLM's own 128 leave up to 127 tokens of the shared prefix to be computed for each prompt
 _WATCH_INTERVAL_S = 0.5  # how often new processes of a starting engine are looked for
 
 
@@ -86,6 +87,7 @@ class VllmConfig:
             "max_num_batched_tokens": self.max_batched_tokens,
             "max_num_seqs": self.max_sequences,
             "kv_cache_memory_bytes": self._kv_cache_bytes(),
+            "block_size": None if torch.cuda.is_available() else _CPU_BLOCK_TOKENS,
             "gpu_memory_utilization": self.gpu_memory_utilization,
             "tensor_parallel_size": self.tensor_parallel_size,
             "data_parallel_size": self.data_parallel_size,

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 Record = Callable[[str, object], None]
 BATCH = 125
 REDUCED = 2e-2  # what arithmetic in bfloat16 may differ by
-CACHED_BLOCK = 128  # tokens of the smallest block of the KV cache on a CPU
+CACHED_BLOCK = 32  # tokens of a block of the KV cache on a CPU
 
 
 async def classify_all(real: Real, texts: list[str], top_k: int) -> list[pb.ClassifyResponse]:
@@ -71,14 +71,14 @@ async def test_the_prefix_is_cached(real: Real, bundle: Bundle) -> None:
 
     # The warm-up has run by now, so that even the first call finds the prefix.
     for answer in (first, second):
-        assert CACHED_BLOCK <= answer.cached_tokens <= bundle.encoder.prefix_tokens
+        assert bundle.encoder.prefix_tokens - CACHED_BLOCK < answer.cached_tokens <= bundle.encoder.prefix_tokens
         assert answer.cached_tokens < answer.input_tokens
 
 
 async def test_a_prompt_longer_than_a_step_is_prefilled_in_chunks(
     real: Real, bundle: Bundle, reference: Reference
 ) -> None:
-    said, text = [f"I said that number {number} was not the one" * 3 for number in range(12)], "what is my balance"
+    said, text = [f"I said that number {number} was not the one" * 3 for number in range(15)], "what is my balance"
     request = pb.ClassifyRequest(
         text=text,
         context=[pb.Turn(role=pb.ROLE_USER, text=each) for each in said],
