@@ -72,6 +72,8 @@ async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
         seconds = time.monotonic() - began
     answered = load.answered + watch.answered
     calls, failed = answered["call"] + answered["bare"], load.failed + len(watch.failures)
+    per_s = sum(load.measured[kind].goodput for kind in ("bare", "call") if kind in load.measured)
+    per_s += (watch.answered["call"] + watch.answered["bare"]) / seconds
     verdict = _verdict(deploys, rollback, options) | {
         "none_failed_lost_or_doubled": not failed,
         "enough_calls": calls >= options.least_calls,
@@ -84,7 +86,7 @@ async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
         "calls": calls,
         "items": answered["item"],
         "batches": answered["batch"],
-        "calls_per_s": round(calls / seconds, 1),
+        "calls_per_s": round(per_s, 1),
         "failures": load.failures + watch.failures[:_SHOWN],
         "failures_in_all": failed,
         "load": load.brief(),
