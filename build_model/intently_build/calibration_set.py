@@ -76,35 +76,34 @@ def read_calibration_set(bundle: Path, manifest: bundle_pb2.BundleManifest, want
     _check_not_measured_on(manifest, dataset, where)
     _check_not_trained_on(manifest, dataset, where)
     tests = _texts_of("test", bundle, manifest, wanted, wanted.tests)
-    kept = _without(dataset.rows, {fold(text) for text in tests})
-    left_out = len(dataset.texts) - _count(kept)
-    if left_out > _allowed(wanted, tests) and not wanted.leave_out_test:
-        raise BuildError(
-            f"{where}: {left_out} of {len(dataset.texts)} rows are test rows too; give other rows, or "
-            "--leave-out-test to go on without these"
-        )
     training = _texts_of("train", bundle, manifest, wanted, wanted.training)
-    unknown = _without(kept, {fold(text) for text in training})
-    learnt = _count(kept) - _count(unknown)
+    untested = _without(dataset.rows, tests)
+    left_out = len(dataset.texts) - _count(untested)
+    if left_out > _allowed(wanted, tests) and not wanted.leave_out_test:
+        raise _refusal(where, left_out, dataset, "test rows", "--leave-out-test")
+    new = _without(untested, training)
+    learnt = _count(untested) - _count(new)
     if learnt and wanted.rows and not wanted.leave_out_training:
-        raise BuildError(
-            f"{where}: {learnt} of {len(dataset.texts)} rows are training rows too; give other rows, or "
-            "--leave-out-training to go on without these"
-        )
-    kept = unknown if wanted.leave_out_training else kept
+        raise _refusal(where, learnt, dataset, "training rows", "--leave-out-training")
+    kept = new if wanted.leave_out_training else untested
     if not kept.in_scope:
         raise BuildError(f"{where}: all rows in scope are test rows or training rows too; give others")
-    digests = ", ".join(f"{name} SHA-256 {digest[:12]}" for name, digest in kept.files)
-    words = "validation rows" if wanted.rows is None else "calibration rows"
     return CalibrationSet(
-        replace(dataset, rows=kept),
-        words,
-        digests,
-        left_out,
-        len(tests),
-        learnt,
-        wanted.leave_out_training,
-        len(training),
+        dataset=replace(dataset, rows=kept),
+        words="validation rows" if wanted.rows is None else "calibration rows",
+        files=", ".join(f"{name} SHA-256 {digest[:12]}" for name, digest in kept.files),
+        left_out=left_out,
+        compared=len(tests),
+        learnt=learnt,
+        learnt_left_out=wanted.leave_out_training,
+        compared_training=len(training),
+    )
+
+
+def _refusal(where: Path | None, count: int, dataset: Dataset, what: str, flag: str) -> BuildError:
+    return BuildError(
+        f"{where}: {count} of {len(dataset.texts)} rows are {what} too; give other rows, or {flag} to go on without "
+        "these"
     )
 
 
@@ -154,8 +153,10 @@ def _count(rows: SplitRows) -> int:
     return len(rows.in_scope) + len(rows.out_of_scope)
 
 
-def _without(rows: SplitRows, tested: set[str]) -> SplitRows:
+def _without(rows: SplitRows, texts: Iterable[str]) -> SplitRows:
+    known = {fold(text) for text in texts}
+
     def kept(part: Iterable[Row]) -> tuple[Row, ...]:
-        return tuple(row for row in part if fold(row.text) not in tested)
+        return tuple(row for row in part if fold(row.text) not in known)
 
     return replace(rows, in_scope=kept(rows.in_scope), out_of_scope=kept(rows.out_of_scope))

@@ -229,7 +229,9 @@ def test_the_test_rows_of_the_bundles_own_recipe_are_found(
     assert "1 of 16 rows are test rows too" in capsys.readouterr().err
     moved = Path(shutil.copytree(bundle, tmp_path / "moved"))
     assert calibrate(moved, tmp_path / "new", "--rows", rows) == 0
-    assert "warning: no test rows to keep out of them were found; --test names them" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "warning: no test rows to keep out of them were found; --test names them" in said
+    assert "warning: no training rows to keep out of them were found; --train names them" in said
 
 
 def test_the_training_rows_of_the_bundles_own_recipe_are_found(
@@ -241,9 +243,6 @@ def test_the_training_rows_of_the_bundles_own_recipe_are_found(
     assert calibrate(bundle, tmp_path / "new", "--rows", rows, "--leave-out-training") == 0
     assert "compared with 72 training rows, 1 left out" in capsys.readouterr().out
     assert "on 15 in-scope calibration rows" in read_manifest(tmp_path / "new").calibration.fitted_on
-    moved = Path(shutil.copytree(bundle, tmp_path / "moved"))
-    assert calibrate(moved, tmp_path / "elsewhere", "--rows", rows) == 0
-    assert "warning: no training rows to keep out of them were found; --train names them" in capsys.readouterr().out
 
 
 def test_validation_rows_that_a_set_repeats_stay_and_are_told(
@@ -253,8 +252,6 @@ def test_validation_rows_that_a_set_repeats_stay_and_are_told(
     add_row(recipe.with_name("validation.jsonl"), "set a timer for one minutes", "timer")
     assert calibrate(bundle, tmp_path / "new", "--recipe", recipe) == 0
     assert "1 are among them, and stay: the set is published so" in capsys.readouterr().out
-    assert calibrate(bundle, tmp_path / "fewer", "--recipe", recipe, "--leave-out-training") == 0
-    assert "on 18 in-scope validation rows" in read_manifest(tmp_path / "fewer").calibration.fitted_on
     shutil.copyfile(recipe.with_name("train.jsonl"), recipe.with_name("validation.jsonl"))
     assert calibrate(bundle, tmp_path / "no", "--recipe", recipe) == 2
     assert "the bundle was trained on these very rows (tiny/train.jsonl)" in capsys.readouterr().err
