@@ -44,7 +44,7 @@ def words_of(model: Model) -> Words:
 
 def message_of(draw: DrawFn, descriptor: Descriptor, words: Words, depth: int = _DEPTH) -> Message:
     """A message of this type."""
-    message, percent = GetMessageClass(descriptor)(), draw(st.sampled_from((40, 2)))
+    message, percent = GetMessageClass(descriptor)(), draw(st.sampled_from((2, 2, 40)))
     for field in descriptor.fields:
         if draw(chance(_NEEDED_PERCENT if field.name in _NEEDED else percent)):
             _fill(draw, message, field, words, depth)

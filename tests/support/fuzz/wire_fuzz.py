@@ -24,6 +24,7 @@ from support.fuzz.sender import Ending, Sender
 VOLLEYS_A_ROUND = 100
 _AT_ONCE = 6
 _SHRINKS_FOR_S = 60.0
+_ALONE = 5  # times
 _REMEMBERED = 8
 _SETTINGS = settings(
     max_examples=VOLLEYS_A_ROUND,
@@ -101,10 +102,20 @@ class WireFuzz:
         with warnings.catch_warnings(), contextlib.suppress(WireFault, Flaky, _Over):
             warnings.simplefilter("ignore", HypothesisWarning)  # that a failing volley is long: it is kept in a file
             attempt()
+        if self._shrinking is not None and self._tries:
+            self._try_alone(self.findings.faults[self._shrinking])
 
     def send(self, volley: Volley) -> list[list[Ending]]:
         """Sends a volley as it is; returns how each of its cases ended."""
         return self._runner.run(self._sender.send(volley))
+
+    def _try_alone(self, fault: Fault) -> None:
+        """Tries each case alone: of what comes only sometimes, Hypothesis keeps the first volley that brings it."""
+        self._until, self._tries_left = time.monotonic() + _SHRINKS_FOR_S, _ALONE * len(fault.volley)
+        for case in fault.volley if len(fault.volley) > 1 else ():
+            with contextlib.suppress(WireFault, _Over):
+                for _ in range(_ALONE):
+                    self._attempt((case,))
 
     def _attempt_of_round(self) -> Callable[[Volley], None]:
         def attempt(volley: Volley) -> None:
