@@ -41,10 +41,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--set",
         action="append",
-        default=[],
         metavar="NAME=VALUE",
         help="a setting of engine or admission that all servers have and that is not searched, such as kv_cache_gib=8; "
-        "may be given again (default: %(default)s)",
+        "may be given again",
     )
     _add_measuring(parser)
     parser.set_defaults(command=_run)
@@ -75,7 +74,7 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server-command",
         metavar="COMMAND",
-        help="starts a server, such as 'numactl -N 0 intently-server' (default: intently-server)",
+        help="starts a server, such as 'numactl -N 0 …' and its path (default: intently-server)",
     )
     parser.add_argument(
         "--start-timeout",
@@ -107,7 +106,7 @@ def _request(parsed: argparse.Namespace) -> "Request":
     from intently_build.tuning.target import parse_seconds, parse_slo
     from intently_build.tuning.tune import Request, check_room
 
-    slo, given = parse_slo(parsed.slo), given_settings(parsed.set)
+    slo, given = parse_slo(parsed.slo), given_settings(parsed.set or ())
     if not 0 < parsed.precision < 1:
         raise BuildError(f"--precision {parsed.precision:g}: must be a share above 0 and below 1")
     if parsed.rate is not None and not 0 < parsed.rate < float("inf"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from intently_build.tuning.candidate import Axis, Candidate, Trial
 
 Measure = Callable[[Candidate, float | None], Trial]
+GoesOn = Callable[[Candidate, float | None], bool]
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ class Search:
       ladders: of the settings that may be changed; none leaves only the first candidate.
       measure: measures a candidate. With a rate, it says first whether the candidate keeps the latency there.
       gain: the share by which a rate must be higher to count: what is measured is known to no more.
-      goes_on: whether there is time for another candidate.
+      goes_on: whether there is time for that candidate.
     """
 
-    def __init__(self, ladders: Sequence[Ladder], measure: Measure, gain: float, goes_on: Callable[[], bool]) -> None:
+    def __init__(self, ladders: Sequence[Ladder], measure: Measure, gain: float, goes_on: GoesOn) -> None:
         self._ladders = ladders
         self._measure = measure
         self._gain = gain
@@ -95,10 +96,10 @@ class Search:
         candidate = best.candidate.along(ladder.axis, ladder.values[place])
         if candidate in self._trials or not _can_be(candidate):
             return None
-        self._in_time = self._in_time and self._goes_on()
+        to_beat = best.rate * (1 + self._gain) or None
+        self._in_time = self._in_time and self._goes_on(candidate, to_beat)
         if not self._in_time:
             return None
-        to_beat = best.rate * (1 + self._gain) or None
         trial = self._trials[candidate] = self._measure(candidate, to_beat)
         return trial if trial.rate >= (to_beat or 0.0) and trial.found else None
 

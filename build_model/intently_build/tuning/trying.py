@@ -48,6 +48,10 @@ class Trying:
         self._kept = kept
         self._journal = journal
 
+    def was_measured(self, candidate: Candidate, to_beat: float | None) -> bool:
+        """Whether `measure` knows it already, and takes no time. Raises BuildError if it cannot be read."""
+        return self._kept.load(candidate, to_beat) is not None
+
     def measure(self, candidate: Candidate, to_beat: float | None) -> Trial:
         """Returns what was found, now or before. Raises BuildError if the generator was the limit."""
         trial = self._kept.load(candidate, to_beat)

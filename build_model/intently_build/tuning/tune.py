@@ -166,7 +166,11 @@ class _Tuner:
     def _search(self, trying: Trying) -> Outcome:
         request, given = self._request, self._request.given
         until = self._clock() + request.budget_s
-        search = Search(self._ladders(), trying.measure, request.precision, lambda: self._clock() < until)
+
+        def goes_on(candidate: Candidate, to_beat: float | None) -> bool:
+            return trying.was_measured(candidate, to_beat) or self._clock() < until
+
+        search = Search(self._ladders(), trying.measure, request.precision, goes_on)
         return search.run(Candidate(_whole(given.get("max_sequences")), _whole(given.get("max_batched_tokens"))))
 
     def _ladders(self) -> list[Ladder]:
