@@ -7,13 +7,13 @@ from support.release_load import Rates, ReleaseLoad
 
 
 async def test_it_goes_on_until_it_is_told_to_end_and_all_is_answered(server: InMemory) -> None:
-    load = ReleaseLoad(server.served.address, Rates(bare=50, items=50, streams=3))
+    load = ReleaseLoad(server.served.address, Rates(bare=20, items=5, streams=3))
 
     async with load.running():
         pass
 
     assert (load.failed, load.failures) == (0, [])
-    assert all(load.answered[kind] > 10 for kind in ("bare", "item")), load.brief()
+    assert all(load.answered[kind] > 0 for kind in ("bare", "item")), load.brief()
 
 
 async def test_a_load_that_reaches_nobody_says_so() -> None:
