@@ -1,8 +1,9 @@
 """Streams of a color that is kept move to the one that has the traffic, with no item lost, and can be had back."""
 
 import asyncio
-import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -11,27 +12,39 @@ from intently_release.colors import Color
 from intently_release.layout import Layout
 from intently_release.proxy.admin import EnvoyAdmin
 from intently_release.state import History
-from support.release_stack import Done, Stack, stack, wait_for
+from support.release_stack import Done, Stack, finished, stack, wait_for
 from support.restart_load import RestartLoad
 
-pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240)]
 
-PLAN = {"steps": [50, 100], "dwell": 0.2, "bake": 0.2, "poll": 0.1, "patience": 20.0, "stream_patience": 20.0}
+PLAN: dict[str, Any] = {
+    "releasing": {
+        "steps": [50, 100],
+        "dwell": 0.2,
+        "bake": 0.2,
+        "poll": 0.1,
+        "patience": 60.0,
+        "stream_patience": 60.0,
+        "thresholds": {"p99_least_ms": 5000},
+    },
+    "servers": {"drain_delay": 0.2},
+    # Quick to see that a server leaves; and what is slow, on a busy machine, is neither bad nor ill.
+    "traffic": {"timeout": 30, "per_try_timeout": 15, "health": {"interval": 0.1, "timeout": 10}},
+}
 STREAMS = 8
 
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Stack]:
     """A stack whose releases are quick."""
-    quick = {"health": {"interval": 0.1}}
-    with stack("--step-ms", "2", "--batch", "64", releasing=PLAN, traffic=quick, servers={"drain_delay": 0.2}) as made:
+    with stack("--step-ms", "2", "--batch", "64", **PLAN) as made:
         yield made
 
 
 @pytest.fixture
 async def load(made: Stack) -> AsyncIterator[RestartLoad]:
     """Calls and streams through Envoy, ordered and not, until the test ends: none of them may fail."""
-    load = RestartLoad(made.address)
+    load = RestartLoad(made.address, pause_s=0.03)
     async with load.running(callers=3, bare=3, streams=STREAMS):
         await flows(load)
         yield load
@@ -80,43 +93,42 @@ async def test_no_stream_is_left_on_the_color_that_is_kept(made: Stack, load: Re
     await all_on(made, load, old.other)
     back = await run(made, "rollback")
     await all_on(made, load, old)
-    await run(made, "promote")
-    await all_on(made, load, old.other)
 
-    kinds = [event["event"] for event in done.events if event["event"] != "look"]
-    assert kinds[-3:] == ["promoted", "moving", "moved"]
-    assert (done.event("moving")["open"], done.event("moved")["open"]) == (STREAMS, 0)
+    told = [(event["event"], event.get("open")) for event in done.events if event["event"] != "look"]
+    promoted = told.index(("promoted", None))
+    assert (told[promoted + 1], told[-1]) == (("moving", STREAMS), ("moved", 0))
     assert back.events[0]["applied_s"] < 1
-    assert happened(made, 4) == [
-        ("promoted", old.other),
-        ("streams moved", old),
-        ("rolled back", old),
-        ("promoted", old.other),
-    ]
+    assert happened(made, 3) == [("promoted", old.other), ("streams moved", old), ("rolled back", old)]
 
 
-async def test_killed_before_they_have_moved_it_sees_to_it_when_it_is_run_again(made: Stack, load: RestartLoad) -> None:
-    """And tells of the one that stays: it asks for the old revision."""
+async def test_whoever_waits_for_streams_may_be_killed_passed_and_told_to_stop(made: Stack, load: RestartLoad) -> None:
+    """One stream stays: it asks for the old revision, by which Envoy brings it back."""
     old, bundle = stable_of(made), str(made.another())
-    revision, document = made.state["slots"][old]["revision"], made.document()
+    revision = made.state["slots"][old]["revision"]
 
-    def killed() -> None:
+    async def waiting() -> "subprocess.Popen[str]":
         process = made.start("deploy", bundle)
-        wait_for(process, "promoted")
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        await asyncio.to_thread(wait_for, process, "moving")
+        return process
 
     async with IntentClient(made.address) as client, client.stream(revision=revision) as stream:
         await stream.classify("before")
-        await asyncio.to_thread(killed)
-        made.write({**document, "releasing": {**PLAN, "stream_patience": 0.5}})
-        again = await run(made, "deploy", bundle)
-        made.write(document)
+        killed = await waiting()
+        killed.kill()
+        killed.communicate()
+        passed = await waiting()  # by the same command again: the release itself is done
+        await run(made, "rollback")
+        after = await asyncio.to_thread(finished, passed)
+        await all_on(made, load, old)
+        await run(made, "promote")
+        told = await waiting()
+        told.terminate()
+        ended = await asyncio.to_thread(finished, told)
         answer = await stream.classify("after")
     await all_on(made, load, old.other)
 
-    assert [event["event"] for event in again.events] == ["already_live", "moving", "moved"]
-    assert again.event("moved")["open"] == 1
-    assert "1 stream is still open" in again.event("moved")["text"]
+    assert (after.code, ended.code) == (0, 0)
+    assert {event["event"] for event in after.events + ended.events} <= {"moving"}
+    assert "the release is done" in ended.errors
     assert answer.message.model.revision == revision
-    assert happened(made, 2) == [("promoted", old.other), ("streams moved", old)]
+    assert happened(made, 3) == [("promoted", old.other), ("rolled back", old), ("promoted", old.other)]
