@@ -15,7 +15,7 @@ from intently_server.bundle import Bundle, load_bundle
 from intently_server.drain import StopSignal, drain
 from intently_server.engine.base import Engine
 from intently_server.engine.machine import Machine, this_machine
-from intently_server.listening import AddressError, listen
+from intently_server.listening import AddressError, Listening
 from intently_server.parts import Parts
 from intently_server.security import read_security
 from intently_server.servicer.stream import StreamAges
@@ -67,7 +67,8 @@ async def serve(
     parts = Parts.of(settings, bundle, stream_ages)
     telemetry = parts.telemetry
     await parts.health.starting()
-    server, address = listen(parts, security)
+    server = Listening(parts, security)
+    address = server.address
     admin = AdminPort(telemetry, StatusReport(telemetry, bundle.model, settings, address))
     admin_address = await _open_admin(admin, settings.admin_address)
     await server.start()

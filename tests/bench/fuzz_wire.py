@@ -16,7 +16,8 @@ held for good, memory that grew by a tenth since a tenth of the time had passed,
 that gRPC's core says of bytes that are no gRPC, before the server's code hears of a call, is told apart.
 
 One case is left out, unless --bad-paths asks for it: a :path that is no UTF-8. grpc.aio 1.85 cannot decode it in the
-loop that takes calls, before any code of the server's, and stops the whole server for good.
+loop that takes calls, before any code of the server's, and ends its server with all calls that are under way. Ours
+listens again (ADR 18), but ordinary calls are cut off meanwhile, and gRPC logs an error: that verdict is no.
 """
 
 import argparse

@@ -115,10 +115,12 @@ def _methods(traffic: Traffic, target: _Target, mirror_to: Color | None) -> list
 
 
 def _route(traffic: Traffic, target: _Target, path: str, action: Json, one_try: str | None = None) -> Json:
-    match: Json = {"path": path}
+    # `path` ignores a query, which would go on to the server; gRPC has none, and some bytes in one stop grpc.aio 1.85.
+    headers: list[Json] = [{"name": ":path", "string_match": {"exact": path}}]
     if target.header is not None:
         name, value = target.header
-        match["headers"] = [{"name": name, "string_match": {"exact": value}}]
+        headers.append({"name": name, "string_match": {"exact": value}})
+    match: Json = {"path": path, "headers": headers}
     retry = _retry(traffic, target, one_try)
     return {"name": f"{target.name}{path}", "match": match, "route": {**target.action, **action, **retry}}
 

@@ -16,7 +16,9 @@ from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently_release.colors import Color, all_to, split
 from intently_release.xds.names import PIN_HEADER, REVISION_HEADER
+from support.hostile.peer import CLASSIFY
 from support.two_colors import TwoColors, two_colors
+from support.unreadable_path import UNREADABLE, answer_to, send_path
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 HELLO = pb.ClassifyRequest(text="hello")
@@ -228,3 +230,17 @@ async def test_a_color_that_dies_costs_no_call_but_those_pinned_to_it() -> None:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await caller.color(**{PIN_HEADER: GREEN})
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "path", [CLASSIFY.encode() + b"?" + UNREADABLE, CLASSIFY.encode() + b"?x=1", b"/" + UNREADABLE]
+)
+async def test_a_path_with_more_than_a_method_reaches_no_server(colors: TwoColors, path: bytes) -> None:
+    with contextlib.closing(send_path(colors.address, path)) as caller:
+        caller.settimeout(20)
+        answer = await asyncio.to_thread(answer_to, caller)
+
+    assert answer[":status"] == "400" or answer["grpc-status"] == str(grpc.StatusCode.UNIMPLEMENTED.value[0])
+    async with IntentClient(colors.address) as client:
+        assert (await client.classify("hello")).predictions
+    assert not any(server.errors_logged() for server in colors.servers.values())

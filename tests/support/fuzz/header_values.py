@@ -112,7 +112,7 @@ def header_lists(draw: DrawFn, path: str, bad_paths: bool) -> list[Header]:  # a
     """The headers of a call to this method, and more than those, or less.
 
     Args:
-        bad_paths: Whether there may be a :path that is no UTF-8, which stops a server of grpc.aio 1.85 for good.
+        bad_paths: Whether there may be a :path that is no UTF-8, which ends a server of grpc.aio 1.85.
     """
     headers = list(call_headers(path))
     for _ in range(draw(st.integers(1, 5))):

@@ -123,7 +123,12 @@ def test_the_pin_comes_first_then_the_revision_then_the_weights() -> None:
 
     kinds = list(dict.fromkeys(name.partition("/")[0] for name in names))
     assert kinds == ["pin-blue", "pin-green", "revision-blue", "revision-green", "weighted"]
-    assert sum("headers" in route["match"] for route in routes_of(render(CONFIG, LAYOUT, all_to(BLUE)))) == 20
+    asked = [
+        [each["name"] for each in route["match"]["headers"]]
+        for route in routes_of(render(CONFIG, LAYOUT, all_to(BLUE)))
+    ]
+    assert all(":path" in names for names in asked)
+    assert sum(len(names) > 1 for names in asked) == 20
 
 
 def test_a_revision_that_both_serve_follows_the_weights() -> None:

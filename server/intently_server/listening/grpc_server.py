@@ -1,13 +1,11 @@
-"""The gRPC server: its services, its limits, its port."""
-
-import errno
-import socket
+"""The gRPC server: its services, its limits."""
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from intently.v1 import intent_service_pb2, model_service_pb2
+from intently_server.listening.port import is_served_socket
 from intently_server.parts import Parts
 from intently_server.security import Security
 from intently_server.servicer.decoding import Decoding
@@ -29,8 +27,13 @@ class AddressError(Exception):
     """The address cannot be listened on."""
 
 
-def listen(parts: Parts, security: Security) -> tuple[grpc.aio.Server, str]:
+def listen(parts: Parts, security: Security, address: str) -> tuple[grpc.aio.Server, str]:
     """Binds the port, or unix socket; returns the server, not yet started, and the address with the port that it has.
+
+    Args:
+        parts: Of the server.
+        security: Who may call.
+        address: HOST:PORT or unix:PATH.
 
     Raises:
         AddressError: if the address cannot be listened on.
@@ -44,10 +47,10 @@ def listen(parts: Parts, security: Security) -> tuple[grpc.aio.Server, str]:
     unsent = UnsentAnswers(settings.max_unsent_bytes_per_caller, settings.max_unsent_bytes)
     handlers = Handlers(parts.lifecycle, observer, settings.max_priority, max_batch_size, faults, unsent)
     _add_services(server, parts, handlers, max_batch_size, faults)
-    port = 0 if _is_served(settings) else _bind(server, settings.address, security.credentials())
+    port = 0 if is_served_socket(address) else _bind(server, address, security.credentials())
     if port == 0:
-        raise AddressError(f"cannot listen on {settings.address}: is it taken, or no address of this host?")
-    return server, settings.address if settings.on_unix_socket else f"{settings.address.rpartition(':')[0]}:{port}"
+        raise AddressError(f"cannot listen on {address}: is it taken, or no address of this host?")
+    return server, address if settings.on_unix_socket else f"{address.rpartition(':')[0]}:{port}"
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
@@ -58,18 +61,6 @@ def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredent
         return server.add_secure_port(address, credentials)
     except RuntimeError:
         return 0
-
-
-def _is_served(settings: Settings) -> bool:
-    """Whether a server listens on this unix socket. gRPC would take its path from it without a word."""
-    if not settings.address.startswith("unix:"):
-        return False
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            return probe.connect_ex(settings.address.removeprefix("unix:").removeprefix("//")) in {0, errno.EAGAIN}
-        except OSError:  # no path of a socket: gRPC will not listen there either
-            return False
 
 
 def _add_services(
