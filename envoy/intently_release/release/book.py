@@ -36,16 +36,7 @@ class Book:
 
     def note(self, event: Event, state: State, release: ReleaseState, reasons: tuple[str, ...] = ()) -> None:
         """Tells the history of a release; once, though whoever was killed after it comes again."""
-        slot = state.slots[release.canary]
-        entry = Entry(
-            event=event,
-            release=release.id,
-            color=release.canary,
-            bundle=slot.bundle,
-            revision=slot.revision,
-            weights=state.weights,
-            reasons=reasons,
-        )
+        entry = entry_of(event, state, release, reasons)
         if not any(same(entry, known) for known in self._history.entries()[-1:]):
             self._history.append(entry)
 
@@ -70,6 +61,20 @@ class Book:
         if state.pending is not None and state.pending not in self._history.entries()[-1:]:
             self._history.append(state.pending)
         return state.changed(pending=None)
+
+
+def entry_of(event: Event, state: State, release: ReleaseState, reasons: tuple[str, ...] = ()) -> Entry:
+    """What the history is told of a release."""
+    slot = state.slots[release.canary]
+    return Entry(
+        event=event,
+        release=release.id,
+        color=release.canary,
+        bundle=slot.bundle,
+        revision=slot.revision,
+        weights=state.weights,
+        reasons=reasons,
+    )
 
 
 def same(entry: Entry, known: Entry) -> bool:

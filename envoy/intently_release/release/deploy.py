@@ -14,7 +14,7 @@ from intently_release.colors import Color, all_to, split
 from intently_release.config import Releasing
 from intently_release.errors import ProxyProblem, Refused, ReleaseError, ServerProblem
 from intently_release.release.aborting import Aborting
-from intently_release.release.book import Book, at, under_way
+from intently_release.release.book import Book, at, entry_of, under_way
 from intently_release.release.judgement import Finding, Judgement
 from intently_release.release.outcome import Ending, Result
 from intently_release.release.packaged import Packaged
@@ -253,12 +253,15 @@ class Deploy:
         return Result(Ending.ABORTED, reasons)
 
     async def _take_back(self, state: State, reasons: tuple[str, ...]) -> Result:
-        """Nobody can say whether the canary is good: it gets no traffic, and stays as it is for who decides."""
+        """Nobody can say whether the canary is good: it gets no traffic, and stays as it is for who decides.
+
+        What is pending until Envoy has followed and the streams are told to move is finished by whoever comes next.
+        """
         release = under_way(state)
         done = state.with_weights(all_to(state.stable)).changed(release=None)
-        self._book.note(Happened.INCONCLUSIVE, done, release, reasons)
+        done = done.changed(pending=entry_of(Happened.INCONCLUSIVE, done, release, reasons))
         await self._traffic.to(done)
-        self._book.write(done.with_streams_moved())
+        self._book.write(self._book.told(done).with_streams_moved())
         self._say(
             "inconclusive",
             f"{release.canary} gets no traffic and is kept: {'; '.join(reasons)}. `intently-release promote` takes it "
@@ -274,8 +277,11 @@ class Deploy:
             ReleaseError: if that cannot be written down, or Envoy does not say that it has taken it up.
         """
         state = self._book.state()
-        if state.release is None or state.release.phase is Phase.ABORTING:
-            await self._traffic.to(state)  # it was taken back, or has ended: Envoy may not have heard so
+        if state.release is None:
+            await self._unfinished.finish()  # it has ended: Envoy may not have heard so, nor the streams
+            return
+        if state.release.phase is Phase.ABORTING:
+            await self._traffic.to(state)  # it was found bad: Envoy may not have heard so
             return
         if state.release.phase in {Phase.SHIFTING, Phase.BAKING}:
             state = at(state, Phase.SHIFTING).with_weights(all_to(state.stable))

@@ -84,7 +84,8 @@ class State(_Frozen):
         slots: By color. A color that is not given is empty and stopped.
         release: None while there is none under way.
         previous: The color that was stable before and is kept for a rollback; None if there is none.
-        pending: What the history shall be told once Envoy routes by this; None where it was told, and of a release.
+        pending: What the history shall be told once Envoy routes by this, and streams are told to move; None where
+            that was done, and of a release that is under way.
     """
 
     stable: Color

@@ -1,5 +1,6 @@
 """A release that is killed at any moment and run again, with the same plan or another: what it must never come to."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from intently_release.release.deploy import Deploy
 from intently_release.release.judgement import Finding
 from intently_release.release.outcome import Ending
 from intently_release.release.packaged import Packaged, read_packaged
+from intently_release.release.unfinished import Unfinished
 from intently_release.state.history import Event as Happened
 from intently_release.state.history import History
 from intently_release.state.state import Phase, Slot, State
@@ -68,9 +70,20 @@ def anew(layout: Layout, state: State) -> None:
     layout.history.unlink(missing_ok=True)
 
 
-def kills() -> Iterator[int]:
-    """Every moment that a release has: it makes fewer changes than that."""
-    return iter(range(40))
+def kills(layout: Layout, bad_from: int = 101, finding: Finding | None = None) -> Iterator[World]:
+    """A world for every moment that a release can be killed at, each as if nothing had been done; the last kills none.
+
+    Args:
+        layout: Where.
+        bad_from, finding: See `World`.
+    """
+    before = state_of(layout)
+    for kill_at in itertools.count():
+        anew(layout, before)
+        world = World(layout, bad_from=bad_from, finding=finding, kill_at=kill_at)
+        yield world
+        if world.changes < kill_at:
+            return
 
 
 async def killed_and_again(world: World, canary: Packaged, plans: Sequence[Releasing]) -> Ending:
@@ -87,11 +100,7 @@ async def killed_and_again(world: World, canary: Packaged, plans: Sequence[Relea
 async def test_a_good_canary_is_live_in_the_end_and_was_judged(
     first: str, again: str, layout: Layout, canary: Packaged
 ) -> None:
-    before = state_of(layout)
-    for kill_at in kills():
-        anew(layout, before)
-        world = World(layout, kill_at=kill_at)
-
+    for world in kills(layout):
         ending = await killed_and_again(world, canary, (PLANS[first], PLANS[again]))
 
         state = state_of(layout)
@@ -104,16 +113,13 @@ async def test_a_good_canary_is_live_in_the_end_and_was_judged(
         assert all(earlier <= later for earlier, later in zip(world.shares, world.shares[1:], strict=False))
 
 
-@pytest.mark.parametrize("bad_from", [5, 50, 100])
-@pytest.mark.parametrize("again", PLANS)
+@pytest.mark.parametrize(
+    ("again", "bad_from"),
+    # Who does not bake does not look at what has all the traffic.
+    [(again, bad_from) for again in PLANS for bad_from in (5, 50, 100) if PLANS[again].bake > 0 or bad_from < 100],
+)
 async def test_a_bad_canary_is_taken_back(again: str, bad_from: int, layout: Layout, canary: Packaged) -> None:
-    before = state_of(layout)
-    for kill_at in kills():
-        anew(layout, before)
-        world = World(layout, bad_from=bad_from, kill_at=kill_at)
-        if PLANS[again].bake == 0 and bad_from == 100:
-            continue  # who does not bake does not look at what has all the traffic
-
+    for world in kills(layout, bad_from):
         ending = await killed_and_again(world, canary, (SLOW, PLANS[again]))
 
         state = state_of(layout)
@@ -126,10 +132,8 @@ async def test_a_bad_canary_is_taken_back(again: str, bad_from: int, layout: Lay
 
 @pytest.mark.parametrize("again", PLANS)
 async def test_what_was_written_down_as_bad_gets_no_second_chance(again: str, layout: Layout, canary: Packaged) -> None:
-    before, met = state_of(layout), 0
-    for kill_at in kills():
-        anew(layout, before)
-        world = World(layout, bad_from=25, kill_at=kill_at)
+    met = 0
+    for world in kills(layout, bad_from=25):
         try:
             await deploy(world, SLOW).run(canary)
         except Killed:
@@ -145,11 +149,8 @@ async def test_what_was_written_down_as_bad_gets_no_second_chance(again: str, la
 
 
 async def test_an_abort_that_is_killed_is_finished_by_hand_too(layout: Layout, canary: Packaged) -> None:
-    before = state_of(layout)
     finished = 0
-    for kill_at in kills():
-        anew(layout, before)
-        world = World(layout, bad_from=25, kill_at=kill_at)
+    for world in kills(layout, bad_from=25):
         try:
             await deploy(world, SLOW).run(canary)
         except Killed:
@@ -186,6 +187,29 @@ async def test_what_nobody_can_say_is_no_pass(finding: Finding, layout: Layout, 
     assert (state.slots[GREEN].wanted, state.slots[GREEN].moves) == ("running", 1)
 
 
+async def test_the_end_of_what_nobody_can_say_is_finished_by_whoever_comes_next(
+    layout: Layout, canary: Packaged
+) -> None:
+    cut_off = 0
+    for world in kills(layout, finding=Finding.INCONCLUSIVE):
+        try:
+            await deploy(world, SLOW).run(canary)
+        except Killed:
+            world.kill_at = None
+            if state_of(layout).release is not None or not world.shares:
+                continue  # it goes on, or has not begun
+            cut_off += 1
+            await Unfinished(world.book, world).finish()
+
+        state = state_of(layout)
+        assert (state.weights, state.pending) == (all_to(BLUE), None)
+        assert (state.slots[GREEN].wanted, state.slots[GREEN].moves) == ("running", 1)
+        assert await world.follows(state)
+        events = [entry.event for entry in History(layout).entries()]
+        assert (events[-1], events.count(Happened.INCONCLUSIVE)) == (Happened.INCONCLUSIVE, 1)
+    assert cut_off == 3
+
+
 async def test_a_color_with_calls_under_way_is_not_stopped(layout: Layout, canary: Packaged) -> None:
     world = World(layout, idle=False)
 
@@ -203,11 +227,8 @@ async def test_a_stopped_color_is_nothing_to_go_back_to(layout: Layout, canary: 
 
 
 async def test_the_history_tells_everything_once(layout: Layout, canary: Packaged) -> None:
-    before = state_of(layout)
-    for kill_at in kills():
-        anew(layout, before)
-
-        await killed_and_again(World(layout, kill_at=kill_at), canary, (SLOW, SLOW))
+    for world in kills(layout):
+        await killed_and_again(world, canary, (SLOW, SLOW))
 
         events = [entry.event for entry in History(layout).entries()]
         assert events.count(Happened.PROMOTED) == 1
