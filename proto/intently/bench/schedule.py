@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from intently.bench.plan import Arrivals, Plan, Share
 
+_SAME_S = 1e-9  # 0.1 + 0.2 is a little more than 0.3
+
 
 def poisson(rate: float, start: float, seed: int) -> Iterator[float]:
     """Endless times of a Poisson process: gaps are exponential with mean 1 / `rate` seconds."""
@@ -36,13 +38,14 @@ def due_times(plan: Plan, share: Share, start: float) -> Iterator[float]:
     """
     if plan.rate is None:
         raise ValueError("a closed loop has no schedule")
+    # From 0, and added to the start last: whether a send at the window's very end is one of it must not depend on how
+    # many digits the clock leaves.
     if plan.arrivals is Arrivals.POISSON:
-        times = poisson(plan.rate / plan.processes, start, seed=plan.seed * 1_000_003 + share.index)
+        times = poisson(plan.rate / plan.processes, 0.0, seed=plan.seed * 1_000_003 + share.index)
     else:
-        times = constant(plan.rate, start, first=share.index, step=plan.processes)
-    record_from = start + plan.warm_up_s
-    end = None if plan.duration_s is None else record_from + plan.duration_s
-    return bounded(times, record_from, end, share.requests)
+        times = constant(plan.rate, 0.0, first=share.index, step=plan.processes)
+    end = None if plan.duration_s is None else plan.warm_up_s + plan.duration_s - _SAME_S
+    return (start + due for due in bounded(times, plan.warm_up_s, end, share.requests))
 
 
 def bounded(times: Iterator[float], record_from: float, end: float | None, requests: int | None) -> Iterator[float]:

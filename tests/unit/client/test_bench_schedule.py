@@ -116,3 +116,13 @@ def test_a_plan_does_not_show_what_is_said_nor_the_metadata() -> None:
 def test_a_closed_loop_has_no_schedule() -> None:
     with pytest.raises(ValueError, match="closed loop"):
         list(due_times(plan(), plan().share(0), 0.0))
+
+
+@given(start=st.floats(0.0, 1e7), rate=st.sampled_from((10.0, 30.0, 40.0, 80.0)), tenths=st.integers(1, 9))
+def test_how_many_are_due_depends_on_no_clock(start: float, rate: float, tenths: int) -> None:
+    asked = plan(rate=rate, arrivals=Arrivals.CONSTANT, warm_up_s=0.1, duration_s=tenths / 10)
+
+    times = list(due_times(asked, asked.share(0), start))
+
+    assert len(times) == round(rate * (tenths + 1) / 10)
+    assert sum(due >= start + asked.warm_up_s for due in times) == round(rate * tenths / 10)
