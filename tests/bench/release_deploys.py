@@ -5,7 +5,7 @@
 The load is `intently bench`: single calls, half by gRPC alone, which retries nothing; batches; and long-lived streams
 of the client library. Beside it a few callers watch which color answers. Prints JSON, and a line a deploy on standard
 error; exits with 1 if the verdict is not good: each deploy promoted, no call failed, no item lost or answered twice,
-enough of both, and
+enough of both, no stream left behind on the old color, and
 
     decision to all new traffic    1 s at most: from the last step's verdict until the last call was sent that the old
                                    color answered, and Envoy had applied the routes
@@ -78,6 +78,7 @@ async def _deploys(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
         "none_failed_lost_or_doubled": not failed,
         "enough_calls": calls >= options.least_calls,
         "enough_items": answered["item"] >= options.least_items,
+        "calls_kept_up": load.kept_up,
     }
     return {
         "old_color": options.old_color,
@@ -115,6 +116,8 @@ def _verdict(
     }
     if options.fast:
         verdict["serving_to_all_traffic"] = _within(deploys, "serving_to_all_traffic_s", FAST_S)
+    if options.old_color == "keep":
+        verdict["streams_have_moved"] = all(deploy.get("streams_left_on_the_old_color") == 0 for deploy in deploys)
     if rollback is not None:
         verdict["rollback"] = _within([rollback], "rollback_s", ROLLBACK_S)
     return verdict
@@ -193,6 +196,8 @@ def _told(done: Done) -> dict[str, Any]:
     """How a deploy ended."""
     ended = done.end
     told: dict[str, Any] = {"code": done.code, "ended": ended.get("event", done.errors[-500:])}
+    left = [event["open"] for event in done.events if event["event"] == "moved"]
+    told |= {"streams_left_on_the_old_color": left[-1]} if left else {}
     return told | ({"reasons": ended["reasons"]} if "reasons" in ended else {})
 
 

@@ -4,7 +4,7 @@
 
 The calls are those of `intently bench`, evenly spread, and nothing is retried. The plan is the default one, and so are
 its thresholds. Prints JSON, and how it goes on standard error; exits with 1 if a deploy ended in anything but
-"inconclusive", with all traffic where it was and no call failed.
+"inconclusive", with all traffic where it was, all calls sent that were to be, and none failed.
 """
 
 import argparse
@@ -66,6 +66,7 @@ async def _deploy(made: Stack, rate: float, options: argparse.Namespace) -> dict
             "inconclusive": done.code == _INCONCLUSIVE,
             "traffic_is_where_it_was": made.state["weights"] == {"blue": 100, "green": 0},
             "no_failure": not load.failed,
+            "calls_kept_up": load.kept_up,
         },
     }
 

@@ -4,8 +4,9 @@
 
 Servers and Envoy are those of envoy/local.yaml, which `make run` uses; steps, dwell, bake and thresholds are the
 default ones. The load is `intently bench`: single calls by gRPC alone, which retries nothing, and items on streams of
-the client library. Prints JSON; exits with 1 if the bundle was not promoted, or if a call failed or an item was lost or
-answered twice. The seconds of each phase are from the event that begins it until the next one.
+the client library. Prints JSON; exits with 1 if the bundle was not promoted, if a call failed, if an item was lost or
+answered twice, or if not all was sent that was to be. The seconds of each phase are from the event that begins it until
+the next one.
 """
 
 import argparse
@@ -47,6 +48,7 @@ async def _deploy(made: Stack, options: argparse.Namespace) -> dict[str, Any]:
         seconds = time.monotonic() - began
     end, answered = done.end, load.answered
     verdict = {"promoted": done.code == 0, "none_failed_lost_or_doubled": not load.failed}
+    verdict["calls_kept_up"] = load.kept_up
     return {
         "fast": options.fast,
         "code": done.code,

@@ -222,6 +222,22 @@ async def test_stopped_it_reports_what_was_measured(bench: Bench, shape: str, se
     assert report["unfinished"] == report["lost"] == 0
 
 
+async def test_stopped_it_waits_for_what_is_under_way_and_sends_nothing_more(server: InMemory, bench: Bench) -> None:
+    slow = ("--rate", "100", "--duration", "10m", "--timeout", "2s", "--max-outstanding", "4", "--allow-limited")
+    async with bench.started(*slow) as process:
+        assert process.stderr is not None
+        await process.stderr.readline()
+        server.engine.hold()
+        await server.engine.wait_running(4)
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+
+    report = bench.report()
+    failed = {each["status"]: each["utterances"] for each in report["total"]["by_status"] if each["status"] != "OK"}
+    assert failed == {"DEADLINE_EXCEEDED": 4}
+    assert report["unfinished"] == 0
+
+
 async def test_a_process_that_dies_is_named_and_what_it_counted_is_kept(bench: Bench) -> None:
     async with bench.started("--rate", "100", "--duration", "10m", "--processes", "2") as process:
         assert process.stderr is not None

@@ -57,14 +57,12 @@ class Measured:
 
     @property
     def failures(self) -> dict[str, int]:
-        """How many that were sent got no good answer, or two, by what came of them: utterances, or sends cut off.
+        """How many that were sent got no good answer, or two, by what came of them: utterances, or sends without one.
 
-        Sends are under way at the end of a run that others still waited to follow: they are cut off by that end, and
-        tell nothing.
+        A run that is stopped waits for what is under way until its timeout: what is unfinished then has failed.
         """
         failed = {status: number for status, number in self.by_status.items() if status != "OK"}
-        cut_off = 0 if self.report["unsent"] else self.report["unfinished"]
-        failed["no answer"] = max(cut_off, self.report["lost"])  # an item that is lost is in both
+        failed["no answer"] = max(self.report["unfinished"], self.report["lost"])  # an item that is lost is in both
         failed["answered twice"] = self.report["answered_twice"]
         failed |= {f"{each['name']} {each['fault']}": 1 for each in self.report["processes"] if each["fault"]}
         return {what: number for what, number in failed.items() if number}
@@ -83,6 +81,8 @@ class Measured:
             "p50_ms": round(self.p50 * 1e3, 1),
             "p99_ms": round(self.p99 * 1e3, 1),
             "by_status": self.by_status,
+            "unsent": self.report["unsent"],
+            "unfinished": self.report["unfinished"],
             "limited_by_generator": list(self.limits),
         }
 

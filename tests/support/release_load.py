@@ -14,6 +14,7 @@ _BATCH = 8
 # Unanswered at once, of each kind; more wait. Where others have the machine for a while, callers wait for answers as
 # people do, and do not bury the servers under all that was due meanwhile.
 _MOST_CALLS, _MOST_BATCHES, _MOST_ITEMS = 32, 4, 1024
+_KEPT_UP = 0.9  # share of what was to be sent; where less was, callers waited for answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,12 @@ class ReleaseLoad:
     def failed(self) -> int:
         """How many did not get their one good answer: see `Measured.failures`."""
         return sum(number for run in self.measured.values() for number in run.failures.values())
+
+    @property
+    def kept_up(self) -> bool:
+        """Whether of each kind nearly all was sent that was to be: answers came as quickly as calls."""
+        runs = self.measured.values()
+        return all(run.asked_per_s is None or run.sent_per_s >= _KEPT_UP * run.asked_per_s for run in runs)
 
     @property
     def failures(self) -> list[str]:

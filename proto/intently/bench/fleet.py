@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from intently.bench.leg import Leg
+from intently.bench.leg import STOPPED_WAIT_S, Leg
 from intently.bench.plan import Plan
 from intently.bench.recorder import Interval
 
@@ -71,7 +71,7 @@ class Fleet:
         for number in range(self._plan.processes):
             await self._spawn(number)
         self._tasks = [asyncio.ensure_future(self._listen(number)) for number in range(len(self._members))]
-        self._watchers = [asyncio.ensure_future(self._when(stop, self.cut_short))]
+        self._watchers = [asyncio.ensure_future(self._when(stop, self._stop))]
         self._watchers += [asyncio.ensure_future(self._when(kill, self._kill))]
         await self._all_ready(stop)
         return self
@@ -123,8 +123,12 @@ class Fleet:
         return self.records
 
     def cut_short(self) -> None:
-        """Ends the leg that is under way, in order."""
-        self._tell_all({"stop": True})
+        """Ends the leg that is under way, in order; answers that take long are not waited for."""
+        self._tell_all({"stop": STOPPED_WAIT_S})
+
+    def _stop(self) -> None:
+        """The same for a user, who wants to know what became of all that was sent."""
+        self._tell_all({"stop": self._plan.timeout_s + STOPPED_WAIT_S})
 
     async def _spawn(self, number: int) -> None:
         process = await asyncio.create_subprocess_exec(

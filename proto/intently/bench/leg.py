@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from intently.bench.plan import Plan
 
+STOPPED_WAIT_S = 1.0  # for the answers to what is under way, where a leg is cut short
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:

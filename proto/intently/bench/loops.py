@@ -30,8 +30,8 @@ class Loop(Protocol):
         """Sends that are due and not begun."""
         ...
 
-    def stop(self) -> None:
-        """Sends nothing that is not due by now."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Sends nothing that is not due by now; at once: nothing that is not begun."""
         ...
 
     async def close(self) -> tuple[int, int]:
@@ -52,6 +52,7 @@ class OpenLoop:
         self._call = call
         self._tasks: set[asyncio.Task[None]] = set()
         self._sent = 0
+        self._given_up = 0
         self.finished = asyncio.Event()
         self._pacer = Pacer(
             due_times(plan, share, start), plan.max_outstanding, time.monotonic, self._send, recorder.held_back
@@ -69,16 +70,18 @@ class OpenLoop:
         """See `Loop`."""
         return self._pacer.waiting
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool = False) -> None:
         """See `Loop`."""
         self._pacer.cut_off()
+        if at_once:
+            self._given_up += self._pacer.give_up()
         self._finish_if_done()
 
     async def close(self) -> tuple[int, int]:
         """See `Loop`."""
         self._alarm.close()
-        unsent = self._pacer.give_up()
-        return unsent, await _cancel(self._tasks)
+        self._given_up += self._pacer.give_up()
+        return self._given_up, await _cancel(self._tasks)
 
     def _ring(self) -> None:
         when = self._pacer.wake()
@@ -130,7 +133,7 @@ class ClosedLoop:
         """See `Loop`."""
         return 0
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool = False) -> None:  # noqa: ARG002  # nothing waits in line
         """See `Loop`."""
         self._stopped = True
 

@@ -1,7 +1,8 @@
 """One process of the load generator: reads its plan and commands from stdin, writes what it counts to stdout.
 
 Lines of JSON both ways. In: the plan and the process's number; then for each leg {"go": START, "leg": …, "last": …},
-which {"stop": true} ends sooner. The end of stdin ends the process, so that it never outlives its parent. Out:
+which {"stop": SECONDS} ends sooner: nothing more is sent, and answers are waited for so long. The end of stdin ends the
+process, so that it never outlives its parent. Out:
 {"ready": true} or {"failed": WHY}, {"interval": …} about every second, {"done": …} at the end of a leg.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 import uvloop
 
 from intently.bench.alarm import sleep_until
-from intently.bench.leg import Leg
+from intently.bench.leg import STOPPED_WAIT_S, Leg
 from intently.bench.loops import ClosedLoop, Loop, OpenLoop
 from intently.bench.meter import Meter
 from intently.bench.plan import Plan, Share
@@ -25,7 +26,6 @@ from intently.bench.targets.opening import traffic_of
 from intently.bench.targets.traffic import Traffic
 from intently.errors import IntentlyError
 
-STOPPED_WAIT_S = 1.0  # for the answers to what is under way, once the run was stopped
 _LONGEST_LINE = 256 << 20
 
 
@@ -130,8 +130,9 @@ async def _generate(plan: Plan, share: Share, traffic: Traffic, parent: Parent, 
         patience = plan.timeout_s + STOPPED_WAIT_S
         await asyncio.wait([stop, finished], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
     if stop.done():
-        await parent.hear()
-        await asyncio.wait([finished], timeout=STOPPED_WAIT_S)
+        loop.stop(at_once=True)
+        told = await parent.hear()
+        await asyncio.wait([finished], timeout=STOPPED_WAIT_S if told is None else told["stop"])
     unsent, unfinished = await loop.close()
     for waiting in (cutting, *ends, finished):
         waiting.cancel()

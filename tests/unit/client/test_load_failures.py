@@ -43,8 +43,8 @@ def measured(by_status: dict[str, int], **report: object) -> Measured:
         (measured({"OK": 500}, unfinished=4), {"no answer": 4}),
         (measured({"OK": 500}, unfinished=4, lost=4), {"no answer": 4}),
         (measured({"OK": 500}, lost=1), {"no answer": 1}),
-        (measured({"OK": 500}, unsent=7, unfinished=4), {}),
-        (measured({"OK": 500}, unsent=7, unfinished=4, lost=3), {"no answer": 3}),
+        (measured({"OK": 500}, unsent=7, unfinished=4), {"no answer": 4}),
+        (measured({"OK": 500}, unsent=7, lost=3), {"no answer": 3}),
         (measured({"OK": 500}, answered_twice=2), {"answered twice": 2}),
         (
             measured({"OK": 9}, processes=[{"name": "process 1", "fault": "was killed by signal 9"}]),
