@@ -273,6 +273,9 @@ class Deploy:
     async def _retreat(self, reasons: tuple[str, ...] = ()) -> None:
         """Nobody will judge the canary from now on: it gets no share and no copies, and the steps begin anew.
 
+        Streams that were opened to it move, once Envoy routes elsewhere. Whoever is killed before that leaves them, and
+        a release: whatever command comes next judges the canary again, gives it everything, or stops it.
+
         Raises:
             ReleaseError: if that cannot be written down, or Envoy does not say that it has taken it up.
         """
@@ -283,13 +286,16 @@ class Deploy:
         if state.release.phase is Phase.ABORTING:
             await self._traffic.to(state)  # it was found bad: Envoy may not have heard so
             return
-        if state.release.phase in {Phase.SHIFTING, Phase.BAKING}:
+        had_share = state.release.phase in {Phase.SHIFTING, Phase.BAKING}
+        if had_share:
             state = at(state, Phase.SHIFTING).with_weights(all_to(state.stable))
         try:
             await self._traffic.to(state)
         except ProxyProblem:  # it reads the new routes all the same, as soon as it can
             self._book.note(Happened.INTERRUPTED, state, under_way(state), reasons)
             raise
+        if had_share:
+            self._book.write(state.with_streams_moved())
         self._book.note(Happened.INTERRUPTED, state, under_way(state), reasons)
         self._say("interrupted", f"{state.stable} has all new traffic until somebody goes on")
 

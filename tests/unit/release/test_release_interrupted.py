@@ -1,5 +1,6 @@
 """A release that is killed at any moment and run again, with the same plan or another: what it must never come to."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,11 +9,11 @@ import pytest
 
 from intently_release.colors import Color, all_to, split
 from intently_release.config import Releasing
-from intently_release.errors import Refused
+from intently_release.errors import Refused, StateProblem
 from intently_release.layout import Layout
 from intently_release.release.aborting import Aborting
 from intently_release.release.deploy import Deploy
-from intently_release.release.judgement import Finding
+from intently_release.release.judgement import Finding, Judgement
 from intently_release.release.outcome import Ending
 from intently_release.release.packaged import Packaged, read_packaged
 from intently_release.release.unfinished import Unfinished
@@ -28,6 +29,18 @@ SLOW = Releasing(steps=(5, 25, 50, 100))
 FAST = Releasing(steps=(50, 100), bake=0.0)
 STOPPING = Releasing(steps=(10, 100), old_color="stop")
 PLANS = {"default": SLOW, "fast": FAST, "stop": STOPPING}
+
+
+class Failing(World):
+    """A world in which a canary cannot be judged, as by a disk that is full, while it fails."""
+
+    fails = True
+
+    async def step(self, name: str, state: State, canary: Color) -> Judgement:
+        """As bad as it is."""
+        if self.fails:
+            raise StateProblem("no room on the disk")
+        return await super().step(name, state, canary)
 
 
 @pytest.fixture
@@ -208,6 +221,31 @@ async def test_the_end_of_what_nobody_can_say_is_finished_by_whoever_comes_next(
         events = [entry.event for entry in History(layout).entries()]
         assert (events[-1], events.count(Happened.INCONCLUSIVE)) == (Happened.INCONCLUSIVE, 1)
     assert cut_off == 3
+
+
+@pytest.mark.parametrize("finding", [Finding.GOOD, Finding.BAD, Finding.INCONCLUSIVE, None])
+async def test_streams_of_a_canary_that_nobody_judges_any_more_are_not_left_there(
+    finding: Finding | None, layout: Layout, canary: Packaged
+) -> None:
+    """Whoever gives it up is killed, and then the canary is found to be that, or given up again."""
+    before = state_of(layout)
+    for kill_at in itertools.count():
+        anew(layout, before)
+        world = Failing(layout, finding=finding, kill_at=kill_at)
+        with pytest.raises((Killed, StateProblem)) as ended:
+            await deploy(world, SLOW).run(canary)
+        if ended.type is StateProblem:
+            assert state_of(layout).slots[GREEN].moves == 1
+        world.kill_at, world.fails = None, finding is None
+        with contextlib.suppress(StateProblem):
+            await deploy(world, SLOW).run(canary)
+
+        state = state_of(layout)
+        slot = state.slots[GREEN]
+        assert await world.follows(state)
+        assert state.stable is GREEN or slot.wanted == "stopped" or slot.moves > 0
+        if ended.type is StateProblem:
+            break
 
 
 async def test_a_color_with_calls_under_way_is_not_stopped(layout: Layout, canary: Packaged) -> None:

@@ -263,6 +263,8 @@ async def test_a_release_that_envoy_leaves_takes_the_canary_s_share_back(finding
             assert (
                 state.release is None or state.release.phase is Phase.ABORTING or told(layout)[-1] is Event.INTERRUPTED
             )
+            if state.release is not None and state.release.phase is Phase.SHIFTING:
+                assert state.slots[GREEN].moves == 1  # nobody judges the canary: its streams go, too
 
             await released(world, canary, PLAN)
         assert await world.follows(state_of(layout))
