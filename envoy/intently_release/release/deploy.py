@@ -138,7 +138,9 @@ class Deploy:
                 "Put the old bundle back, and the new one into a folder of its own"
             )
         identity = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-        slot = Slot(bundle=packaged.path, revision=packaged.revision, wanted="running")
+        # A server that runs this already stays, and knows how often its streams were to move.
+        moves = state.slots[canary].moves
+        slot = Slot(bundle=packaged.path, revision=packaged.revision, wanted="running", moves=moves)
         release = ReleaseState(id=identity, canary=canary)
         started = state.with_slot(canary, slot).changed(release=release, previous=None)
         self._book.write(started)

@@ -248,6 +248,13 @@ async def test_streams_of_a_canary_that_nobody_judges_any_more_are_not_left_ther
             break
 
 
+async def test_a_server_that_stays_is_told_again_where_it_is_left_again(layout: Layout, canary: Packaged) -> None:
+    for moves in (1, 2):
+        await deploy(World(layout, finding=Finding.INCONCLUSIVE), SLOW).run(canary)
+
+        assert state_of(layout).slots[GREEN].moves == moves
+
+
 async def test_a_color_with_calls_under_way_is_not_stopped(layout: Layout, canary: Packaged) -> None:
     world = World(layout, idle=False)
 
