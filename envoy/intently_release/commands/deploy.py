@@ -62,7 +62,7 @@ async def deploy(desk: Desk, options: argparse.Namespace) -> int:
 
 
 async def _see_off(desk: Desk, moving: Moving, left: Color, streams: int) -> None:
-    """Waits for the streams of the color that is kept, without the lock: it may be wanted back meanwhile.
+    """Waits for the streams of the color that is kept, never with the lock: it may be wanted back meanwhile.
 
     The release is done, whatever comes of this.
     """
@@ -71,8 +71,7 @@ async def _see_off(desk: Desk, moving: Moving, left: Color, streams: int) -> Non
         try:
             outcome = await waiting
             if outcome:
-                with desk.store.held(f"{DEPLOY}, which is done"):
-                    Book(desk.store, desk.history).note_moved(left, outcome)
+                Book(desk.store, desk.history).note_moved(left, outcome)
         except asyncio.CancelledError:
             sys.stderr.write("intently-release: the release is done; nobody waits for its streams any more\n")
         except ReleaseError as error:

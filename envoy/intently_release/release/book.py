@@ -1,5 +1,7 @@
 """What is wanted and what was done, as a release changes both."""
 
+from collections.abc import Sequence
+
 from intently_release.colors import Color
 from intently_release.errors import Refused, StateProblem
 from intently_release.state.history import Entry, Event, History
@@ -37,11 +39,11 @@ class Book:
     def note(self, event: Event, state: State, release: ReleaseState, reasons: tuple[str, ...] = ()) -> None:
         """Tells the history of a release; once, though whoever was killed after it comes again."""
         entry = entry_of(event, state, release, reasons)
-        if not any(same(entry, known) for known in self._history.entries()[-1:]):
+        if not any(same(entry, known) for known in self._last_done()):
             self._history.append(entry)
 
     def note_moved(self, color: Color, reasons: tuple[str, ...]) -> None:
-        """Tells the history what came of the streams of a color that is kept."""
+        """Tells the history what came of the streams of a color that is kept. Needs no lock."""
         slot = self.state().slots[color]
         self._history.append(
             Entry(event=Event.MOVED, color=color, bundle=slot.bundle, revision=slot.revision, reasons=reasons)
@@ -58,9 +60,13 @@ class Book:
 
     def told(self, state: State) -> State:
         """Tells the history what is pending, once, and returns the state without it, which is not yet written."""
-        if state.pending is not None and state.pending not in self._history.entries()[-1:]:
+        if state.pending is not None and state.pending not in self._last_done():
             self._history.append(state.pending)
         return state.changed(pending=None)
+
+    def _last_done(self) -> Sequence[Entry]:
+        """What was done last under the lock, if anything: what is told of streams may come between."""
+        return [entry for entry in self._history.entries() if entry.event is not Event.MOVED][-1:]
 
 
 def entry_of(event: Event, state: State, release: ReleaseState, reasons: tuple[str, ...] = ()) -> Entry:

@@ -1,6 +1,7 @@
 """What was done, a line of JSON each, only ever appended."""
 
 import enum
+import errno
 import logging
 import os
 from datetime import UTC, datetime
@@ -66,17 +67,18 @@ class History:
         self._path = layout.history
 
     def append(self, entry: Entry) -> None:
-        """Adds a line, durably. After a torn last line it begins a new one. Only who holds the store's lock may.
+        """Adds a line, durably, by one write: others may append at the same time. A torn last line is ended first.
 
         Raises:
             StateProblem: names the file and what is wrong with it.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab+") as file:
+            with self._path.open("ab+", buffering=0) as file:
                 torn = file.tell() > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
-                file.write(b"\n" * torn + entry.model_dump_json().encode() + b"\n")
-                file.flush()
+                line = b"\n" * torn + entry.model_dump_json().encode() + b"\n"
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
         except OSError as error:
             raise StateProblem(f"cannot write {self._path}: {error.strerror}") from error

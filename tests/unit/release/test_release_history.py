@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,15 @@ def test_a_writer_that_is_killed_tears_no_line_but_its_own(layout: Layout) -> No
     entries = history.entries()
     assert (entries[0], entries[-1]) == (STARTED, ABORTED)
     assert entries[1].event is Event.SHIFTED
+
+
+def test_lines_of_several_who_append_at_once_stay_whole(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
+    entry = Entry(event=Event.MOVED, reasons=("x" * 20_000,))
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor(4) as writers:
+        list(writers.map(lambda _: History(layout).append(entry), range(40)))
+
+        assert History(layout).entries() == (entry,) * 40
+    assert caplog.text == ""
 
 
 def test_what_a_later_version_says_is_left_out(layout: Layout) -> None:

@@ -145,6 +145,19 @@ async def test_streams_move_off_what_is_left_once_envoy_routes_elsewhere(
     assert {color: state_of(layout).slots[color].moves for color in Color} == {left: 1, left.other: 0}
 
 
+async def test_what_came_of_streams_meanwhile_makes_nothing_told_twice(layout: Layout) -> None:
+    world = World(started(layout, PROMOTED), kill_at=3)
+    with pytest.raises(Killed):
+        await hands(world).rollback()
+    assert (told(layout), state_of(layout).pending is None) == ([Event.ROLLED_BACK], False)
+    world.kill_at = None
+    world.book.note_moved(BLUE, ("No stream is open to blue any more.",))
+
+    await hands(world).rollback()
+
+    assert told(layout) == [Event.ROLLED_BACK, Event.MOVED]
+
+
 async def test_promoting_twice_takes_nothing_back(layout: Layout) -> None:
     world = World(layout)
     await hands(world).promote()
