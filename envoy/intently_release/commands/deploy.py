@@ -28,6 +28,7 @@ from intently_release.release.outcome import Ending
 from intently_release.release.packaged import read_packaged
 from intently_release.release.readiness import Readiness
 from intently_release.release.shifting import Shifting
+from intently_release.release.told import Telling
 
 EXIT_CODES = {Ending.PROMOTED: 0, Ending.ALREADY_LIVE: 0, Ending.ABORTED: 1, Ending.INCONCLUSIVE: 3}
 
@@ -73,7 +74,7 @@ async def _see_off(desk: Desk, moving: Moving, left: Color, streams: int) -> Non
             if outcome:
                 Book(desk.store, desk.history).note_moved(left, outcome)
         except asyncio.CancelledError:
-            sys.stderr.write("intently-release: the release is done; nobody waits for its streams any more\n")
+            sys.stderr.write("intently-release: told to stop; the release is done\n")
         except ReleaseError as error:
             sys.stderr.write(f"intently-release: the release is done; of its streams: {error}\n")
 
@@ -120,4 +121,4 @@ async def _deploy_of(desk: Desk, plan: Releasing, *, as_json: bool) -> AsyncIter
             reporter,
             desk.config.traffic.mirror_percent,
         )
-        yield one, Moving(book, admin, reporter, plan.stream_patience)
+        yield one, Moving(book, admin, Telling(desk.config, desk.layout), reporter, plan.stream_patience)

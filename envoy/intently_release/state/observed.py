@@ -22,7 +22,8 @@ class Seen(BaseModel):
         restarts: How often it was started again after it had died, on this bundle.
         last_exit: How it ended last, in words; "" if it never did.
         bundle, revision: What it runs; None and "" of Envoy.
-        moves: How often it was told to let its streams move, or had none when they were to: see `Slot`.
+        moves: How often it was to let its streams move, and was told or had none: see `Slot`.
+        deaf: Whether it could not be told so the last time: it would not have understood.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +37,7 @@ class Seen(BaseModel):
     bundle: Path | None = None
     revision: str = ""
     moves: Annotated[int, Field(ge=0, exclude_if=lambda moves: moves == 0)] = 0
+    deaf: Annotated[bool, Field(exclude_if=lambda deaf: not deaf)] = False
 
 
 Observed = dict[str, Seen]

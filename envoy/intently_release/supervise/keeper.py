@@ -30,6 +30,7 @@ class Keeper:
         self._runs = Program(())
         self._ready = False
         self._moves = 0  # that what runs here knows of, or has nothing to do with
+        self._deaf = False  # it could not be told the last of them
         self._kill_at: float | None = None  # set once it was told to end
         self._fault = ""  # why it was told, if it counts as dead
         self._start_at = 0.0
@@ -46,7 +47,8 @@ class Keeper:
         """Takes over what an earlier supervisor has started, and knew so much of."""
         logger.info("%s: adopted pid %d", self._place.name, child.pid)
         self._child, self._runs = child, runs
-        self._restarts, self._last_exit, self._moves = seen.restarts, seen.last_exit, seen.moves
+        self._restarts, self._last_exit = seen.restarts, seen.last_exit
+        self._moves, self._deaf = seen.moves, seen.deaf
         if seen.stopping:
             # Not told again: a server that is told twice cuts off what is in flight.
             self._kill_at = time.monotonic() + self._place.ends_within_s
@@ -87,6 +89,7 @@ class Keeper:
             bundle=self._runs.bundle,
             revision=self._runs.revision,
             moves=self._moves,
+            deaf=self._deaf,
         )
 
     def _start_if_due(self, wanted: Program | None) -> None:
@@ -112,7 +115,7 @@ class Keeper:
         self._runs = wanted
         self._restarts = self._restarts + 1 if self._has_died else 0
         self._has_died = False
-        self._moves = wanted.moves
+        self._moves, self._deaf = wanted.moves, False
         try:
             self._place.forget()
             self._child = Child.start(wanted.arguments, wanted.env, self._place.log)
@@ -149,7 +152,8 @@ class Keeper:
     def _move_streams(self, child: Child, moves: int) -> None:
         """Tells it once, as soon as it can have streams. To be told once too often is harmless."""
         if self._ready and moves > self._moves:
-            if child.move_streams():
+            self._deaf = not child.move_streams()
+            if not self._deaf:
                 logger.info("%s: pid %d is told to let its streams move", self._place.name, child.pid)
             else:
                 logger.warning("%s: pid %d lets its streams move by age alone: %s", self._place.name, child.pid, _DEAF)

@@ -98,7 +98,7 @@ async def test_no_stream_is_left_on_the_color_that_is_kept(made: Stack, load: Re
     back = await run(made, "rollback")
     await all_on(made, load, old)
 
-    assert (done.events[-1]["event"], done.events[-1]["open"]) == ("moved", 0)
+    assert (done.events[-1]["event"], done.events[-1]["open"], done.events[-1]["ended"]) == ("moved", 0, "gone")
     assert back.events[0]["applied_s"] < 1
     assert happened(made, 3) == [("promoted", old.other), ("streams moved", old), ("rolled back", old)]
 
@@ -130,7 +130,10 @@ async def test_whoever_waits_for_streams_may_be_killed_passed_and_told_to_stop(m
     await all_on(made, load, old.other)
 
     assert (after.code, ended.code) == (0, 0)
-    assert {event["event"] for event in after.events + ended.events} <= {"moving"}
+    assert [(done.event("moved")["ended"], done.events[-1]["event"]) for done in (after, ended)] == [
+        ("given up", "moved"),
+        ("given up", "moved"),
+    ]
     assert "the release is done" in ended.errors
     assert answer.message.model.revision == revision
     assert happened(made, 3) == [("promoted", old.other), ("rolled back", old), ("promoted", old.other)]

@@ -83,7 +83,7 @@ async def test_a_server_is_told_once_for_each_time(keeper: Keeper, ready: Path) 
     seen = await keep(keeper, program(_HEARS, ready, 5), lambda _: ready.read_text() == "2")
 
     assert before == ""  # it has no streams that were to move before it was started
-    assert (seen.pid, seen.moves, seen.restarts) == (started.pid, 5, 0)
+    assert (seen.pid, seen.moves, seen.deaf, seen.restarts) == (started.pid, 5, False, 0)
 
 
 async def test_a_server_that_does_not_know_the_signal_is_not_ended_by_it(keeper: Keeper, ready: Path) -> None:
@@ -92,6 +92,7 @@ async def test_a_server_that_does_not_know_the_signal_is_not_ended_by_it(keeper:
     seen = await keep(keeper, program(_DEAF, ready, 1), lambda seen: seen.moves == 1)
 
     assert (seen.pid, seen.ready, seen.restarts, seen.last_exit) == (started.pid, True, 0, "")
+    assert (started.deaf, seen.deaf) == (False, True)
 
 
 @pytest.fixture
