@@ -10,10 +10,12 @@ import time
 
 from intently_release.commands.deploy import DEPLOY
 from intently_release.commands.desk import Desk
+from intently_release.errors import Refused
 from intently_release.proxy.admin import EnvoyAdmin
 from intently_release.release.book import Book
 from intently_release.release.byhand import ByHand, Moved
 from intently_release.release.shifting import Shifting
+from intently_release.state import Holder
 
 _STOPS_WITHIN_S = 15.0
 _POLL_S = 0.05
@@ -64,13 +66,27 @@ def _tell(moved: Moved, options: argparse.Namespace) -> None:
             sys.stdout.write(f"{other} is kept running; streams that are open to it move to {state.stable}\n")
 
 
+def tell_to_stop(holder: Holder) -> None:
+    """Tells a command to stop, unless it has ended meanwhile.
+
+    Raises:
+        Refused: if it is another user's.
+    """
+    try:
+        os.kill(holder.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise Refused(f"{holder} is another user's: only that user, or root, can stop it") from None
+
+
 async def _stop_release(desk: Desk) -> None:
     """Tells a `deploy` that runs to stop, and waits until it has: whoever aborts need not look for it."""
     holder = desk.store.holder()
     if holder is None or not holder.command.startswith(DEPLOY):
         return
     sys.stderr.write(f"intently-release: stopping {holder}\n")
-    os.kill(holder.pid, signal.SIGTERM)
+    tell_to_stop(holder)
     give_up = time.monotonic() + _STOPS_WITHIN_S
     while desk.store.holder() == holder and time.monotonic() < give_up:  # noqa: ASYNC110  # another process ends
         await asyncio.sleep(_POLL_S)
