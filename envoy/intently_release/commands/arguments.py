@@ -14,6 +14,11 @@ EPILOG = """exit codes:
   70, 130, 141  a fault of intently-release itself; interrupted; nobody reads what it says any more
 """
 
+_STREAMS = (
+    "Once it is done, it may wait for releasing.stream_patience (30 s unless configured) until open streams have left "
+    "the color that is kept; Ctrl-C ends that, and changes nothing."
+)
+
 
 def parser() -> argparse.ArgumentParser:
     """What there is to say."""
@@ -89,9 +94,12 @@ def _up(up: argparse.ArgumentParser) -> None:
 
 
 def _deploy(deploy: argparse.ArgumentParser) -> None:
+    deploy.description = f"{deploy.description} {_STREAMS}"
     deploy.add_argument("bundle", type=Path, metavar="BUNDLE")
     deploy.add_argument(
-        "--fast", action="store_true", help="one judged step at 50 %% of a second and a half, then all; no baking"
+        "--fast",
+        action="store_true",
+        help="one judged step at 50 %% of a second and a half, then all; no baking; for streams it waits all the same",
     )
     deploy.add_argument(
         "--no-traffic",
