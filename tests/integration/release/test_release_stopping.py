@@ -27,7 +27,7 @@ def patient() -> Iterator[Stack]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 async def test_who_is_told_to_stop_leaves_no_canary_unjudged(patient: Stack, number: signal.Signals) -> None:
     patient.settle()
-    stable = Color(patient.state["stable"])
+    stable, before = Color(patient.state["stable"]), patient.state["slots"]
     deploy, load = patient.start("deploy", str(patient.another())), RestartLoad(patient.address, PAUSE_S)
     async with load.running(callers=2, bare=2, streams=2):
         await asyncio.to_thread(wait_for, deploy, "shifted")
@@ -39,6 +39,7 @@ async def test_who_is_told_to_stop_leaves_no_canary_unjudged(patient: Stack, num
     assert "goes on" in done.errors
     state = patient.state
     assert (state["weights"], state["release"]["phase"]) == (all_to(stable), "shifting")
+    assert state["slots"][stable.other]["moves"] == before[stable.other].get("moves", 0) + 1
     assert patient.run("history", "-n", "1").events[0]["event"] == "interrupted"
 
 
