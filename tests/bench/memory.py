@@ -20,6 +20,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.engine_settings import as_flags
 from support.load import generate
 from support.paths import BUNDLE, ROOT
 from support.server_process import running_server
@@ -42,17 +43,12 @@ def main() -> int:
 
 
 def _ours(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
-    flags = [flag for each in options.set for flag in _flag(*each.split("=", 1))]
-    with running_server(options.bundle, folder, *flags) as server:
+    settings = dict(each.split("=", 1) for each in options.set)
+    with running_server(options.bundle, folder, *as_flags(settings)) as server:
         measured = generate(server.address, 600.0, "--requests", str(options.calls), "--concurrency", "16")
         if measured.by_status != {"OK": options.calls}:
             raise RuntimeError(f"not all was answered: {measured.by_status}")
         return _memory(server.process.pid)
-
-
-def _flag(name: str, value: str) -> list[str]:
-    flag = "--" + name.replace("_", "-")
-    return {"true": [flag], "false": [flag.replace("--", "--no-", 1)]}.get(value, [flag, value])
 
 
 def _bare(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:

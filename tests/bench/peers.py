@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from intently_server.bundle import load_bundle
 from intently_server.engine.environment import prepare_environment
 from intently_server.settings import Settings
-from support.engine_settings import vllm_config
+from support.engine_settings import as_flags, vllm_config
 from support.envoy_in_front import envoy_in_front_of
 from support.paths import BUNDLE, ROOT
 from support.server_process import running_server
@@ -48,7 +48,7 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         prompts = _prompts(options, folder)
-        server = stack.enter_context(running_server(options.bundle, folder, *_flags(settings)))
+        server = stack.enter_context(running_server(options.bundle, folder, *as_flags(settings)))
         address = server.address
         if options.envoy:
             address = stack.enter_context(envoy_in_front_of(address)).address
@@ -73,16 +73,6 @@ def _prompts(options: argparse.Namespace, folder: Path) -> Path:
     with prompts.open("wb") as output:
         subprocess.run([*command, "--tokens", options.tokens], stdout=output, check=True)
     return prompts
-
-
-def _flags(settings: dict[str, str]) -> list[str]:
-    """Settings as flags of the server."""
-    flags = []
-    for name, value in settings.items():
-        flag = "--" + name.replace("_", "-")
-        on_or_off = {"true": [flag], "false": [flag.replace("--", "--no-", 1)]}
-        flags += on_or_off.get(value, [flag, value])
-    return flags
 
 
 def _target(peer: str, bundle: Path, settings: dict[str, str], folder: Path, stack: contextlib.ExitStack) -> str:

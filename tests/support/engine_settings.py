@@ -1,7 +1,8 @@
-"""The server's configuration of vLLM for given settings, for engines that run without the server."""
+"""The server's settings for peers of it: as flags, and as the configuration of vLLM for engines without a server."""
 
 import dataclasses
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 from intently_server.bundle import Bundle
@@ -20,3 +21,13 @@ def vllm_config(settings: Settings, bundle: Bundle) -> Any:
     }
     shared = [field.name for field in dataclasses.fields(config) if field.name not in own]
     return config(**own, **{name: getattr(settings, name) for name in shared})
+
+
+def as_flags(settings: Mapping[str, str]) -> list[str]:
+    """Settings as flags of the server."""
+    flags = []
+    for name, value in settings.items():
+        flag = "--" + name.replace("_", "-")
+        on_or_off = {"true": [flag], "false": [flag.replace("--", "--no-", 1)]}
+        flags += on_or_off.get(value, [flag, value])
+    return flags
