@@ -4,17 +4,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
 
 from intently_release.state import Seen
-from intently_release.supervise.backoff import Backoff
 from intently_release.supervise.child import Child
 from intently_release.supervise.keeper import Keeper
-from intently_release.supervise.place import Place
 from intently_release.supervise.program import Program
 
 _STUBBORN = """
@@ -31,26 +28,6 @@ pathlib.Path(sys.argv[1]).write_text(str(child.pid))
 time.sleep(3600)
 """
 _ENDS = "import sys; sys.exit(7)"
-
-
-@pytest.fixture
-def ready(tmp_path: Path) -> Path:
-    """What the programs touch once they run."""
-    return tmp_path / "ready"
-
-
-@pytest.fixture
-def keeper(tmp_path: Path, ready: Path) -> Iterator[Keeper]:
-    """Keeps a place whose processes have a tenth of a second to end. Kills what is left."""
-
-    async def is_ready() -> bool:
-        return ready.exists()  # noqa: ASYNC240  # as servers tell it
-
-    place = Place("blue-0", tmp_path / "log", is_ready, lambda: ready.unlink(missing_ok=True), None, 0.1, 0.1)
-    made = Keeper(place, Backoff(0.05, 0.05))
-    yield made
-    if (pid := made.seen().pid) is not None:
-        os.killpg(pid, signal.SIGKILL)
 
 
 async def keep(keeper: Keeper, wanted: Program | None, until: Callable[[Seen], bool]) -> Seen:

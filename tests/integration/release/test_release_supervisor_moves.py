@@ -1,8 +1,6 @@
 """How the supervisor lets streams move: each server is told once, by whichever supervisor, and none is ended by it."""
 
 import asyncio
-import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,9 +11,7 @@ import pytest
 
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently_release.state import Seen, Slot
-from intently_release.supervise.backoff import Backoff
 from intently_release.supervise.keeper import Keeper
-from intently_release.supervise.place import Place
 from intently_release.supervise.program import Program
 from support.stream_caller import StreamCaller
 from support.supervised import Host, host, running
@@ -37,26 +33,6 @@ pathlib.Path(sys.argv[1]).touch()
 while True:
     signal.pause()
 """
-
-
-@pytest.fixture
-def ready(tmp_path: Path) -> Path:
-    """What the programs touch once they run, and count in what they are told."""
-    return tmp_path / "ready"
-
-
-@pytest.fixture
-def keeper(tmp_path: Path, ready: Path) -> Iterator[Keeper]:
-    """Keeps a place. Kills what is left there."""
-
-    async def is_ready() -> bool:
-        return ready.exists()  # noqa: ASYNC240  # as servers tell it
-
-    place = Place("blue-0", tmp_path / "log", is_ready, lambda: ready.unlink(missing_ok=True), None, 0.1, 0.1)
-    made = Keeper(place, Backoff(0.05, 0.05))
-    yield made
-    if (pid := made.seen().pid) is not None:
-        os.killpg(pid, signal.SIGKILL)
 
 
 async def keep(keeper: Keeper, wanted: Program, until: Callable[[Seen], bool]) -> Seen:
