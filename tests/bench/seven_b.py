@@ -4,9 +4,10 @@
     python tests/bench/seven_b.py --work FOLDER --shape toy        on a CPU, in minutes
 
 Base, adapter, merge and head are made once; then each format is quantized, made a bundle, timed in vLLM alone, and
-loaded behind intently-server. Results are written after every step, and a run goes on where the last one stopped:
---stop-after begins no new step then. Quantizing needs the build environment (INTENTLY_BUILD_ENV). A line per step goes
-to standard error, JSON to standard out; exits with 1 if a step is left, took longer than it may, or is larger.
+loaded behind intently-server. With --synth the bundles come from `intently-build synth` instead. Results are written
+after every step, and a run goes on where the last one stopped: --stop-after begins no new step then. Quantizing needs
+the build environment (INTENTLY_BUILD_ENV). A line per step goes to standard error, JSON to standard out; exits with 1
+if a step is left, took longer than it may, or is larger.
 """
 
 import argparse
@@ -23,7 +24,8 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from intently_build.quantizing.quantize import Request, quantize
-from intently_build.synth.synth import ROOM, find_shape
+from intently_build.synth.synth import ROOM, find_shape, synth
+from intently_build.synth.synth import Request as SynthRequest
 from support.seven_b.ledger import Ledger, tell
 from support.seven_b.making import Models, cut_head, make_adapter, make_base, make_served, merge_them
 from support.seven_b.serving import load_server, planned, time_steps
@@ -42,8 +44,9 @@ def main() -> int:
     models = Models(options.work, find_shape(options.shape, options.layers), options.labels, options.prefix_tokens)
     ledger = Ledger(options.work, options.output, options.stop_after)
     try:
-        if _make(models, ledger):
-            made = [form for form in options.formats if _quantize(models, form, ledger, options)]
+        make = _synth if options.synth else _quantize
+        if options.synth or _make(models, ledger):
+            made = [form for form in options.formats if make(models, form, ledger, options)]
             for form in [] if options.skip_serve else made:
                 _serve(models, form, ledger, options)
     finally:
@@ -93,12 +96,36 @@ def _quantize(models: Models, form: str, ledger: Ledger, options: argparse.Names
     )
 
 
+def _synth(models: Models, form: str, ledger: Ledger, options: argparse.Namespace) -> bool:
+    """Makes the bundle of random weights at once. Returns whether it is there."""
+
+    def work() -> dict[str, Any]:
+        request = SynthRequest(
+            shape=options.shape,
+            layers=options.layers,
+            labels=options.labels,
+            prefix_tokens=options.prefix_tokens,
+            max_tokens=None,
+            form=form,
+            group_size=128,
+            tokenizer=None,
+            output=models.bundle(form),
+            device="auto",
+            seed=0,
+            replace=True,
+        )
+        synth(request, Console(stderr=True))
+        return {"bytes": sum(path.stat().st_size for path in models.bundle(form).iterdir())}
+
+    return ledger.step(f"synth {form}", work, models.bundle(form))
+
+
 def _serve(models: Models, form: str, ledger: Ledger, options: argparse.Namespace) -> None:
     bundle = models.bundle(form)
     settings = {"max_batched_tokens": CHUNK_TOKENS, "max_sequences": SEQUENCES, "enforce_eager": options.eager}
     flags = ["--max-batched-tokens", str(CHUNK_TOKENS), "--max-sequences", str(SEQUENCES)]
     flags += ["--enforce-eager" if options.eager else "--no-enforce-eager"]
-    flags += ["--kv-cache-gib", str(options.server_kv_gib)]
+    flags += ["--kv-cache-gib", str(options.server_kv_gib), "--gpu-memory-utilization", str(options.server_share)]
 
     def steps() -> dict[str, Any]:
         found = time_steps(bundle, options.batches, settings)
@@ -107,7 +134,8 @@ def _serve(models: Models, form: str, ledger: Ledger, options: argparse.Namespac
     def load() -> dict[str, Any]:
         return load_server(bundle, options.concurrency, options.seconds, tuple(flags))
 
-    ledger.step(f"engine {form}", steps)
+    if not options.only_server:
+        ledger.step(f"engine {form}", steps)
     ledger.step(f"server {form}", load)
 
 
@@ -145,12 +173,22 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--calibration-prefix", type=int, default=232, metavar="N", help="tokens before each (default: %(default)s)"
     )
+    parser.add_argument("--synth", action="store_true", help="bundles of random weights at once: no merging, no tools")
+    parser.add_argument("--only-server", action="store_true", help="leave out what vLLM does alone")
     parser.add_argument("--skip-serve", action="store_true", help="make and quantize, and serve nothing")
     parser.add_argument("--eager", action="store_true", help="no compilation: quicker starts, slower steps")
     parser.add_argument("--batches", type=numbers, default="1,16,64,256", help="prompts of a step, for vLLM alone")
     parser.add_argument("--concurrency", type=numbers, default="1,16,64,128,256", help="of the loops on the server")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each loop (default: %(default)s)")
     parser.add_argument("--server-kv-gib", type=float, default=16.0, help="KV cache of the server")
+    parser.add_argument(
+        "--server-share",
+        type=float,
+        default=0.9,
+        metavar="SHARE",
+        help="of the GPU's memory that must be free for the server to start; less where others work on it "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--stop-after", type=float, default=1e9, metavar="S", help="begin no step after S seconds")
     return parser.parse_args()
 

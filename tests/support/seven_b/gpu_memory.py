@@ -5,11 +5,12 @@ import gc
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 
 _QUERY = ("nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits")
+_BY_PROCESS = ("nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
 _EVERY_S = 0.5
 
 
@@ -47,6 +48,16 @@ def gpu_memory_watched() -> Iterator[GpuMemory]:
     finally:
         done.set()
         thread.join()
+
+
+def memory_of(pids: Collection[int]) -> int | None:
+    """MiB that those processes hold on GPUs, whoever else works there; None where nvidia-smi does not tell it."""
+    if shutil.which(_BY_PROCESS[0]) is None:
+        return None
+    found = subprocess.run(_BY_PROCESS, capture_output=True, text=True, timeout=20, check=False)
+    held = [line.split(",") for line in found.stdout.splitlines() if line.count(",") == 1]
+    theirs = [used.strip() for pid, used in held if pid.strip().isdecimal() and int(pid) in pids]
+    return sum(map(int, theirs)) if theirs and all(used.isdecimal() for used in theirs) else None
 
 
 def give_back() -> None:

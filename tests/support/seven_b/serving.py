@@ -14,6 +14,7 @@ from typing import Any
 from intently_build.cli import main as intently_build
 from support.load import generate
 from support.server_process import running_server
+from support.seven_b.gpu_memory import memory_of
 
 _TESTS = Path(__file__).parents[2]
 ENGINE_S, MOST_CALLS_A_PROCESS = 300, 64
@@ -49,14 +50,15 @@ def time_steps(bundle: Path, batches: list[int], settings: dict[str, Any]) -> di
 
 
 def load_server(bundle: Path, concurrencies: list[int], seconds: float, flags: tuple[str, ...]) -> dict[str, Any]:
-    """Serves the bundle and loads it by `intently bench`, in closed loops."""
+    """Serves the bundle and loads it by `intently bench`, in closed loops; `gpu_mib` is the server's own memory."""
     with tempfile.TemporaryDirectory() as folder, running_server(bundle, Path(folder), *flags) as server:
         runs = {}
         for concurrency in concurrencies:
             processes = max(1, concurrency // MOST_CALLS_A_PROCESS)
             common = ("--concurrency", str(concurrency), "--processes", str(processes), "--timeout", "10s")
             runs[str(concurrency)] = generate(server.address, seconds, *common, "--warm-up", "1s").brief()
-        return {"closed_loop": runs, "log": telling_lines(server.log.read_text(errors="replace"))}
+        memory = memory_of({server.process.pid, *(each.pid for each in server.descendants())})
+        return {"closed_loop": runs, "gpu_mib": memory, "log": telling_lines(server.log.read_text(errors="replace"))}
 
 
 def telling_lines(log: str) -> list[str]:
