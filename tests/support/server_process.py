@@ -24,11 +24,13 @@ class ServerProcess:
 
     Attributes:
         log: What it writes to standard error, its engine's log included.
+        admin: The address of its admin port; empty where it has none.
     """
 
     process: "subprocess.Popen[bytes]"
     address: str
     log: Path
+    admin: str = ""
 
     def descendants(self) -> list[psutil.Process]:
         """The engine core, its worker, and Python's resource tracker."""
@@ -57,8 +59,8 @@ def running_server(bundle: Path, folder: Path, *flags: str) -> Iterator[ServerPr
             if process.poll() is not None:
                 raise RuntimeError(log.read_text(errors="replace"))
             time.sleep(0.05)
-        address = json.loads(ready.read_text())["address"]
-        server = ServerProcess(process, address, log)
+        told = json.loads(ready.read_text())
+        server = ServerProcess(process, told["address"], log, told["admin"])
         below = server.descendants()
         yield server
     finally:

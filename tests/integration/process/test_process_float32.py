@@ -1,7 +1,6 @@
 """A server with the real engine in float32 gives the probabilities of transformers in float32."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 import pytest
@@ -13,7 +12,7 @@ from intently_server.types import Query
 from support.paths import CLINC150
 from support.reference import Reference, greatest_difference
 from support.rows import read_rows
-from support.server_process import running_server
+from support.server_process import ServerProcess
 
 pytestmark = pytest.mark.engine
 
@@ -21,19 +20,14 @@ EXACT = 1e-5
 
 
 async def test_float32(
-    bundle_path: Path,
-    bundle: Bundle,
-    reference: Reference,
-    tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    exact: ServerProcess, bundle: Bundle, reference: Reference, record_property: Callable[[str, object], None]
 ) -> None:
     rows = read_rows(CLINC150 / "test.jsonl")[::15] + read_rows(CLINC150 / "oos_test.jsonl")[::25]
     texts = [row["text"] for row in rows]
     requests = [pb.ClassifyRequest(text=text, top_k=len(bundle.model.intents)) for text in texts]
 
-    with running_server(bundle_path, tmp_path, "--dtype", "float32") as server:
-        async with grpc.aio.insecure_channel(server.address) as channel:
-            batch = await IntentServiceStub(channel).BatchClassify(pb.BatchClassifyRequest(requests=requests))
+    async with grpc.aio.insecure_channel(exact.address) as channel:
+        batch = await IntentServiceStub(channel).BatchClassify(pb.BatchClassifyRequest(requests=requests))
 
     differences = [
         greatest_difference(result.response, reference.probabilities(Query(text)))

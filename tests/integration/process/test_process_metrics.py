@@ -9,8 +9,8 @@ import pytest
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently_server.bundle import Bundle
-from support.admin_caller import admin_address, metrics
-from support.server_process import running_server
+from support.admin_caller import metrics
+from support.server_process import ServerProcess, running_server
 
 pytestmark = pytest.mark.engine
 
@@ -20,7 +20,7 @@ async def test_vllms_metrics_stand_beside_the_servers(
 ) -> None:
     with running_server(bundle_path, tmp_path) as server:
         classify(server.address, good_request)
-        seen = await metrics(admin_address(tmp_path / "ready.json"))
+        seen = await metrics(server.admin)
 
     warm_up = 2 * len(bundle.model.golden_vectors)
     assert seen.sum("intently_server_calls_total") == 2
@@ -30,10 +30,9 @@ async def test_vllms_metrics_stand_beside_the_servers(
     assert str(bundle_path) not in "".join(f"{family.samples}" for family in seen.families.values())
 
 
-def test_a_server_without_metrics_answers(bundle_path: Path, good_request: pb.ClassifyRequest, tmp_path: Path) -> None:
-    with running_server(bundle_path, tmp_path, "--admin-address", "") as server:
-        classify(server.address, good_request)
-        assert admin_address(tmp_path / "ready.json") == ""
+def test_a_server_without_metrics_answers(exact: ServerProcess, good_request: pb.ClassifyRequest) -> None:
+    classify(exact.address, good_request)
+    assert exact.admin == ""
 
 
 def classify(address: str, request: pb.ClassifyRequest) -> None:
