@@ -1,5 +1,6 @@
 """The supervisor is killed: what it ran lives on, and the next one takes it over without a twin."""
 
+import contextlib
 import os
 import random
 import signal
@@ -25,8 +26,15 @@ pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 
 @pytest.fixture
 def both() -> Iterator[Host]:
-    """A host that runs both colors, whose servers take a while to drain."""
-    with tempfile.TemporaryDirectory(prefix="intently-") as name, host(Path(name), drain_delay=4.0) as made:
+    """A host that runs both colors."""
+    with running_both(drain_delay=0.1) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def running_both(drain_delay: float) -> Iterator[Host]:
+    """Runs both colors, whose servers take so many seconds to drain, until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="intently-") as name, host(Path(name), drain_delay=drain_delay) as made:
         made.want(blue=running(), green=running(revision=revision_of(BUNDLE)))
         made.start()
         made.wait("envoy", "blue-0", "green-0")
@@ -107,17 +115,18 @@ def test_an_adopted_one_that_dies_is_started_again(both: Host) -> None:
     assert len(both.processes()) == 3
 
 
-def test_one_that_drains_is_not_told_again_and_ends(both: Host) -> None:
+def test_one_that_drains_is_not_told_again_and_ends() -> None:
     """Told twice, a server cuts off what is in flight."""
-    both.want(green=Slot(bundle=BUNDLE))
-    both.wait("green-0", until=lambda seen: seen.stopping)
-    kill_supervisor(both)
+    with running_both(drain_delay=4.0) as both:  # long enough for another supervisor to start
+        both.want(green=Slot(bundle=BUNDLE))
+        both.wait("green-0", until=lambda seen: seen.stopping)
+        kill_supervisor(both)
 
-    adopts(both, 3)
-    both.wait("green-0", until=lambda seen: seen.pid is None)
+        adopts(both, 3)
+        both.wait("green-0", until=lambda seen: seen.pid is None)
 
-    assert "draining: refusing new calls; 0 in flight have 30 s at most" in both.layout.log("green-0").read_text()
-    assert len(both.processes()) == 2
+        assert "draining: refusing new calls; 0 in flight have 30 s at most" in both.layout.log("green-0").read_text()
+        assert len(both.processes()) == 2
 
 
 def test_what_was_not_wanted_any_more_meanwhile_is_ended(both: Host) -> None:
