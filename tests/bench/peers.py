@@ -22,32 +22,30 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from intently_server.bundle import load_bundle
-from intently_server.engine.environment import prepare_environment
-from intently_server.settings import Settings
-from support.engine_settings import as_flags, vllm_config
+from intently.bench.arguments import span
+from intently_server.bundle import Bundle, load_bundle
+from support.engine_settings import as_flags
 from support.envoy_in_front import envoy_in_front_of
 from support.paths import BUNDLE, ROOT
+from support.peer_targets import SMALL, Said, bare_target, serve_target
 from support.server_process import running_server
-from support.vllm_serve import vllm_serve
 
 LEAST = {"bare": 0.9, "serve": 1.5}
 _FIGURES = ("ratio", "p50-ratio", "p99-ratio")
-_SMALL = {"enforce_eager": "true", "kv_cache_gib": "1"}  # as `running_server` starts ours
 _EXTRA_S = 900.0  # for engines to start and last calls to end
 
 
 def main() -> int:
     """Runs it; returns the exit code."""
     options = _options()
-    settings = _SMALL | dict(each.split("=", 1) for each in options.set)
+    settings = SMALL | dict(each.split("=", 1) for each in options.set)
     with contextlib.ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        prompts = _prompts(options, folder)
+        bundle = load_bundle(options.bundle)
+        said = Said(bundle, folder, options.tokens)
         server = stack.enter_context(running_server(options.bundle, folder, *as_flags(settings)))
         address = server.address
         if options.envoy:
@@ -55,8 +53,8 @@ def main() -> int:
         report: dict[str, Any] = {}
         for peer in options.against:
             with contextlib.ExitStack() as beside:
-                target = _target(peer, options.bundle, settings, folder, beside)
-                report[peer] = _compared(address, target, prompts, options, folder / f"{peer}.json")
+                target = _target(peer, bundle, settings, folder, beside)
+                report[peer] = _compared(address, target, said, options, folder / f"{peer}.json")
             sys.stderr.write(f"{peer}: {json.dumps(report[peer]['ratios'])}\n")
     verdict = {peer: report[peer]["ratios"]["ratio"]["value"] >= LEAST[peer] for peer in options.against}
     verdict["generator_was_not_the_limit"] = not any(each["limits"] for each in report.values())
@@ -66,31 +64,19 @@ def main() -> int:
     return 0 if good else 1
 
 
-def _prompts(options: argparse.Namespace, folder: Path) -> Path:
-    """Utterances of the same lengths for all, with ids."""
-    prompts = folder / "prompts.jsonl"
-    command = [sys.executable, str(Path(__file__).with_name("prompts.py")), "--bundle", str(options.bundle)]
-    with prompts.open("wb") as output:
-        subprocess.run([*command, "--tokens", options.tokens], stdout=output, check=True)
-    return prompts
-
-
-def _target(peer: str, bundle: Path, settings: dict[str, str], folder: Path, stack: contextlib.ExitStack) -> str:
+def _target(peer: str, bundle: Bundle, settings: dict[str, str], folder: Path, stack: contextlib.ExitStack) -> str:
     """How that peer is called. Starts it, if `intently bench` does not."""
     if peer == "bare":
-        return f"python:tests.bench.bare_engine:BareEngine?{urlencode({'bundle': str(bundle), **settings})}"
-    prepare_environment("WARNING")
-    made = Settings(bundle=bundle, **settings)  # type: ignore[arg-type]  # pydantic reads the text
-    engine_args = vllm_config(made, load_bundle(bundle)).engine_args()
-    return stack.enter_context(vllm_serve(bundle, folder, engine_args)).url
+        return bare_target(bundle.path, settings)
+    return stack.enter_context(serve_target(bundle, settings, folder)).url
 
 
-def _compared(address: str, target: str, prompts: Path, options: argparse.Namespace, report: Path) -> dict[str, Any]:
+def _compared(address: str, target: str, said: Said, options: argparse.Namespace, report: Path) -> dict[str, Any]:
     """What `intently bench` found; all of it stays in that file."""
     command = [sys.executable, "-m", "intently.bench", "--address", address, "--against", target, "--wait", "10m"]
     command += ["--concurrency", str(options.concurrency), "--duration", f"{options.seconds:g}s", "--warm-up", "1s"]
     command += ["--rounds", str(options.rounds), "--processes", str(options.processes), "--allow-limited"]
-    command += ["--progress", "off", "--json", str(report), *_words(target, prompts, options)]
+    command += ["--progress", "off", "--json", str(report), *said.flags(target, ids=options.ids)]
     subprocess.run(command, stdout=sys.stderr, check=False, timeout=_EXTRA_S + 60 * options.seconds, cwd=ROOT)
     found = json.loads(report.read_text())
     if "ratios" not in found:
@@ -105,16 +91,6 @@ def _compared(address: str, target: str, prompts: Path, options: argparse.Namesp
     }
 
 
-def _words(target: str, prompts: Path, options: argparse.Namespace) -> list[str]:
-    """What is said: to `vllm serve` as text, unless it shall be spared that."""
-    if not target.startswith("http:") or options.ids:
-        return ["--utterances", str(prompts)]
-    texts = prompts.with_name("texts.jsonl")
-    rows = [json.loads(line) for line in prompts.read_text().splitlines()]
-    texts.write_text("".join(json.dumps({"text": row["text"]}) + "\n" for row in rows))
-    return ["--utterances", str(texts), "--bundle", str(options.bundle)]
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
@@ -123,7 +99,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=1, help="of the generator (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each turn (default: %(default)s)")
-    parser.add_argument("--tokens", default="8-24", metavar="N|N-M", help="of each utterance (default: %(default)s)")
+    parser.add_argument(
+        "--tokens", type=span, default="8-24", metavar="N|N-M", help="of each utterance (default: %(default)s)"
+    )
     parser.add_argument("--ids", action="store_true", help="spare `vllm serve` the tokenizing")
     parser.add_argument("--envoy", action="store_true", help="call our server through Envoy")
     parser.add_argument(

@@ -8,58 +8,24 @@ bare engine.
 """
 
 import argparse
-import json
-import random
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from tokenizers import Tokenizer
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from intently.bench.arguments import positive, span
 from intently.bench.utterances import read
-from intently.bench.words import made_of_words
 from intently_server.bundle import load_bundle
-
-_TRIES = 200
+from support.said_tokens import as_prompts, made_texts
 
 
 def main() -> int:
     """Writes them; returns the exit code."""
     options = _options()
     bundle = load_bundle(options.bundle)
-    tokenizer = Tokenizer.from_file(str(options.bundle / "tokenizer.json"))
-    texts = read(options.utterances) if options.utterances else tuple(_made(tokenizer, options))
-    for text in texts:
-        sys.stdout.write(json.dumps({"text": text, "token_ids": bundle.encoder.encode(text).token_ids}) + "\n")
+    made = made_texts(options.bundle, options.tokens, options.count, options.seed)
+    sys.stdout.writelines(as_prompts(read(options.utterances) if options.utterances else made, bundle))
     return 0
-
-
-def _made(tokenizer: Tokenizer, options: argparse.Namespace) -> Iterator[str]:
-    """Utterances of common words, every number of tokens as often."""
-    chosen = random.Random(options.seed)
-    words = made_of_words(options.seed, 1, 1, count=5000)
-    for _ in range(options.count):
-        wanted = chosen.randint(*options.tokens)
-        yield next(text for text in _tries(tokenizer, words, wanted, chosen) if text is not None)
-
-
-def _tries(tokenizer: Tokenizer, words: tuple[str, ...], wanted: int, chosen: random.Random) -> Iterator[str | None]:
-    """Attempts at so many tokens, None for those that missed. A word may be more than one token.
-
-    Raises:
-        ValueError: if it never comes out.
-    """
-    for _ in range(_TRIES):
-        said = [chosen.choice(words)]
-        while _length(tokenizer, said) < wanted:
-            said.append(chosen.choice(words))
-        yield " ".join(said) if _length(tokenizer, said) == wanted else None
-    raise ValueError(f"no words are {wanted} tokens long together")
-
-
-def _length(tokenizer: Tokenizer, said: list[str]) -> int:
-    return len(tokenizer.encode(" ".join(said), add_special_tokens=False).ids)
 
 
 def _options() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Envoy in front of one server, set up as for a release."""
+"""Envoy in front of servers, set up as for a release."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from support.serving import free_address
 
 
 @contextlib.contextmanager
-def envoy_in_front_of(address: str, **traffic: Any) -> Iterator[EnvoyProcess]:
-    """Runs it until the block ends; yields once it sends calls to that server.
+def envoy_in_front_of(*addresses: str, **traffic: Any) -> Iterator[EnvoyProcess]:
+    """Runs it until the block ends; yields once it sends calls to those servers.
 
     Args:
-        address: HOST:PORT of the server.
+        addresses: HOST:PORT of each server.
         traffic: Settings of `traffic`.
     """
     with run_folder() as folder:
@@ -23,7 +23,7 @@ def envoy_in_front_of(address: str, **traffic: Any) -> Iterator[EnvoyProcess]:
             run_dir=folder,
             metrics=None,
             listener={"address": free_address()},
-            colors={Color.BLUE: {"endpoints": [address]}, Color.GREEN: {"endpoints": [free_address()]}},
+            colors={Color.BLUE: {"endpoints": [*addresses]}, Color.GREEN: {"endpoints": [free_address()]}},
             traffic=traffic,
         )
         with running_envoy(config, folder) as envoy:
