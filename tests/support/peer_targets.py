@@ -14,7 +14,8 @@ from support.said_tokens import as_prompts, made_texts
 from support.vllm_serve import VllmServe, vllm_serve
 
 SMALL = {"enforce_eager": "true", "kv_cache_gib": "1"}  # as `running_server` starts ours
-_COUNT = 2000
+_ALL_TOKENS = 400_000
+_LEAST, _MOST = 2000, 25_000  # utterances
 
 
 def bare_target(bundle: Path, settings: Mapping[str, str]) -> str:
@@ -40,6 +41,9 @@ def serve_target(bundle: Bundle, settings: Mapping[str, str], folder: Path, **mo
 class Said:
     """What is said to all targets: utterances of so many tokens, as files of lines.
 
+    They are so many that vLLM's prefix cache has hardly one of them when it comes again: what is computed of each is
+    all that follows the shared prefix.
+
     Args:
         bundle: Whose tokenizer counts, and whose prompts `vllm serve` gets.
         folder: Where the files lie.
@@ -47,19 +51,22 @@ class Said:
     """
 
     def __init__(self, bundle: Bundle, folder: Path, tokens: tuple[int, int]) -> None:
-        self._bundle = bundle.path
+        self._bundle = bundle
         name = "-".join(map(str, tokens))
-        self._prompts, self._texts = folder / f"prompts-{name}.jsonl", folder / f"texts-{name}.jsonl"
-        texts = tuple(made_texts(bundle.path, tokens, _COUNT))
-        self._prompts.write_text("".join(as_prompts(texts, bundle)))
-        self._texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+        self._prompts, self._file = folder / f"prompts-{name}.jsonl", folder / f"texts-{name}.jsonl"
+        count = min(max(_ALL_TOKENS // sum(tokens) * 2, _LEAST), _MOST)
+        self._texts = tuple(made_texts(bundle.path, tokens, count))
+        self._file.write_text("".join(json.dumps({"text": text}) + "\n" for text in self._texts))
 
     def flags(self, target: str, *, ids: bool = False) -> list[str]:
         """Of `intently bench`, where it measures that target, alone or beside our server.
 
-        Our server gets the text and the bare engine token ids. `vllm serve` gets text in the bundle's prompt, as its
-        callers would send it; with `ids` it gets these, which spares it the tokenizing.
+        All get the text: `vllm serve` in the bundle's prompt, as its callers would send it, and the bare engine makes
+        token ids of it before anything is measured. With `ids`, `vllm serve` gets those, which spares it the
+        tokenizing.
         """
-        if not target.startswith("http:") or ids:
+        if ids and target.startswith("http:"):
+            self._prompts.write_text("".join(as_prompts(self._texts, self._bundle)))
             return ["--utterances", str(self._prompts)]
-        return ["--utterances", str(self._texts), "--bundle", str(self._bundle)]
+        frame = ["--bundle", str(self._bundle.path)] if target.startswith("http:") else []
+        return ["--utterances", str(self._file), *frame]

@@ -26,9 +26,11 @@ def made_texts(bundle: Path, tokens: tuple[int, int], count: int, seed: int = 0)
     tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
     chosen = random.Random(seed)
     words = made_of_words(seed, 1, 1, count=5000)
+    lengths = _lengths(tokenizer, words)
     for _ in range(count):
         wanted = chosen.randint(*tokens)
-        yield next(text for text in _tries(tokenizer, words, wanted, chosen) if text is not None)
+        tries = _tries(tokenizer, words, lengths, wanted, chosen)
+        yield next(text for text in tries if text is not None)
 
 
 def as_prompts(texts: Iterable[str], bundle: Bundle) -> Iterator[str]:
@@ -37,15 +39,26 @@ def as_prompts(texts: Iterable[str], bundle: Bundle) -> Iterator[str]:
         yield json.dumps({"text": text, "token_ids": bundle.encoder.encode(text).token_ids}) + "\n"
 
 
-def _tries(tokenizer: Tokenizer, words: tuple[str, ...], wanted: int, chosen: random.Random) -> Iterator[str | None]:
+def _lengths(tokenizer: Tokenizer, words: tuple[str, ...]) -> dict[str, int]:
+    """Tokens that each word adds to those before it, in nearly all tokenizers: encoding the whole each time is slow."""
+    alone = _length(tokenizer, words[0])
+    return {word: _length(tokenizer, f"{words[0]} {word}") - alone for word in set(words)}
+
+
+def _tries(
+    tokenizer: Tokenizer, words: tuple[str, ...], lengths: dict[str, int], wanted: int, chosen: random.Random
+) -> Iterator[str | None]:
     """Attempts at so many tokens, None for those that missed. A word may be more than one token."""
     for _ in range(_TRIES):
         said = [chosen.choice(words)]
-        while _length(tokenizer, said) < wanted:
+        length = _length(tokenizer, said[0])
+        while length < wanted:
             said.append(chosen.choice(words))
-        yield " ".join(said) if _length(tokenizer, said) == wanted else None
+            length += lengths[said[-1]]
+        text = " ".join(said)
+        yield text if length == wanted == _length(tokenizer, text) else None
     raise ValueError(f"no words are {wanted} tokens long together")
 
 
-def _length(tokenizer: Tokenizer, said: list[str]) -> int:
-    return len(tokenizer.encode(" ".join(said), add_special_tokens=False).ids)
+def _length(tokenizer: Tokenizer, text: str) -> int:
+    return len(tokenizer.encode(text, add_special_tokens=False).ids)
