@@ -15,6 +15,7 @@ from support.load import Load
 from support.seven_b.serving import telling_lines, time_steps
 
 STARTS = 2
+SERVING = "to SERVING"
 PROFILED_AT = 128  # calls at once
 BATCHES = (1, 16, 64, 256)  # prompts of a step
 _RATE_HZ = 200
@@ -31,7 +32,7 @@ def warm_starts(world: World) -> None:
         began = time.monotonic()
         server = world.server_process()
         log = server.log.read_text(errors="replace")
-        world.record.note(**{f"to SERVING {number}": round(time.monotonic() - began, 2)})
+        world.record.note(**{f"{SERVING} {number}": round(time.monotonic() - began, 2)})
         world.record.note(**{f"log {number}": [*telling_lines(log), *_own_lines(log)]})
 
 

@@ -105,7 +105,9 @@ def _release(record: Mapping[str, Any]) -> str:
     said = f"The deploy took {deploy['seconds']:g} s, under {deploy['calls']:,} calls of which {failed} failed"
     phases = ", ".join(f"{name} {seconds:g} s" for name, seconds in deploy["phases_s"].items())
     heads = ("when", "process", "host, MiB", "GPU, MiB")
-    return "\n\n".join([tables.of_legs(record["runs"], "when"), f"{said}: {phases}.", tables.table(heads, memory)])
+    return "\n\n".join(
+        [tables.of_legs(record["runs"], "when", whole=True), f"{said}: {phases}.", tables.table(heads, memory)]
+    )
 
 
 def _profile(record: Mapping[str, Any]) -> str:

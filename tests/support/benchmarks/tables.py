@@ -58,16 +58,18 @@ def of_rates(runs: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def of_legs(runs: Mapping[str, Any], what: str = "") -> str:
+def of_legs(runs: Mapping[str, Any], what: str = "", *, whole: bool = False) -> str:
     """Every load that was measured, a row each. A star: the generator was the limit.
 
     Args:
-        what: The runs are about; a column with the first word of their names, none if empty.
+        what: The runs are about; a column with their names but for the last word, none if empty.
+        whole: Whether that word, which is the load or the turn elsewhere, belongs to the name.
     """
     heads = (what or "target", *(("target",) if what else ()), "load", "answers/s", *_LATENCY, "errors")
     rows = []
     for leg in legs(runs):
-        named = (leg.run.rpartition(" ")[0] or leg.run, NAMES[leg.role]) if what else (NAMES[leg.role],)
+        name = leg.run if whole else leg.run.rpartition(" ")[0]
+        named = (name, NAMES[leg.role]) if what else (NAMES[leg.role],)
         rows.append((*named, _load(leg), *_figures(leg), str(leg.errors)))
     return table(heads, rows)
 

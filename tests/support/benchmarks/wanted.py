@@ -7,6 +7,7 @@ from typing import Any
 from support.benchmarks.curves import BUSY
 from support.benchmarks.figures import found_rates, leg_of, legs, ratio
 from support.benchmarks.load import STREAMS
+from support.benchmarks.operating import SERVING
 
 Records = Mapping[str, Mapping[str, Any]]
 _FLAT = 0.05
@@ -55,7 +56,7 @@ def wanted(records: Records) -> list[Wanted]:
             "batches of 32, over the bare engine", of("batches", lambda runs: ratio(runs, "bare")), "times", least=0.97
         ),
         Wanted("labels: the greatest difference at a fixed prefix", of("label-counts", _unlike), "%", most=100 * _FLAT),
-        Wanted("warm start to SERVING", _note(records, "warm-starts", "to SERVING 1"), "s", most=15.0),
+        Wanted("warm start to SERVING, the slower of two", _started(records), "s", most=15.0),
         Wanted("failed calls of a deploy", _failed(records), "", most=0.0),
         Wanted("two GPUs, over one", of("two-gpus", lambda runs: ratio(runs, "rate")), "times", least=1.9),
     ]
@@ -101,9 +102,9 @@ def _unlike(runs: Mapping[str, Any]) -> float | None:
     return max((abs(each - 1) * 100 for each in [*one, *many] if each is not None), default=None)
 
 
-def _note(records: Records, study: str, name: str) -> float | None:
-    value = records.get(study, {}).get("notes", {}).get(name)
-    return None if value is None else float(value)
+def _started(records: Records) -> float | None:
+    notes = records.get("warm-starts", {}).get("notes", {})
+    return max((float(value) for name, value in notes.items() if name.startswith(SERVING)), default=None)
 
 
 def _failed(records: Records) -> float | None:
