@@ -32,9 +32,8 @@ _RELEASING = {
     "patience": 60.0,
     "thresholds": {"p99_least_ms": 100},  # a canary's first calls are few, and both engines share the GPU
 }
-_GPU = ("nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
+_NUMBERS = "--format=csv,noheader,nounits"
 _SERVER = re.compile("intently[-_]server")
-_END_S = 60.0
 
 
 def blue_green(world: World) -> None:
@@ -94,15 +93,14 @@ def _up(world: World, bundle: Path) -> Iterator[Stack]:
 
 
 def _end(process: "subprocess.Popen[str]", made: Stack) -> None:
-    process.terminate()
-    try:
-        process.communicate(timeout=_END_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-    for left in made.processes():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            left.kill()
+    """Ends all of it at once: in order, its servers would drain for seconds. Their engines end with them."""
+    process.kill()
+    process.communicate()
+    while left := made.processes():
+        for each in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        time.sleep(0.05)
 
 
 def _deploy(world: World, made: Stack, bundle: Path) -> None:
@@ -129,11 +127,8 @@ def _measure(world: World, made: Stack, name: str) -> None:
 
 def _memory(made: Stack) -> list[dict[str, Any]]:
     """MiB of each of the release's processes: of the host's memory, and of the GPU's, as nvidia-smi tells it."""
-    gpu: dict[int, int] = {}
-    if shutil.which(_GPU[0]) is not None:
-        said = subprocess.run(_GPU, capture_output=True, text=True, timeout=30, check=False).stdout
-        rows = [line.split(",") for line in said.splitlines() if line.count(",") == 1]
-        gpu = {int(pid): int(used) for pid, used in rows if pid.strip().isdecimal() and used.strip().isdecimal()}
+    rows = [line.split(",") for line in _asked_of_gpu("--query-compute-apps=pid,used_memory") if "," in line]
+    gpu = {int(pid): int(used) for pid, used in rows if used.strip().isdecimal()}
     found = []
     servers = [each for each in made.processes() if _SERVER.search(" ".join(each.cmdline()))]
     for process in {
@@ -142,7 +137,16 @@ def _memory(made: Stack) -> list[dict[str, Any]]:
         with contextlib.suppress(psutil.NoSuchProcess):
             rss = round(process.memory_info().rss / 2**20)
             found.append({"process": process.name(), "rss_mib": rss, "gpu_mib": gpu.get(process.pid)})
-    return [*found, {"process": "all on the GPU", "rss_mib": None, "gpu_mib": sum(gpu.values()) if gpu else None}]
+    used = sum(int(line) for line in _asked_of_gpu("--query-gpu=memory.used") if line.strip().isdecimal())
+    return [*found, {"process": "all on the GPU", "rss_mib": None, "gpu_mib": used or None}]
+
+
+def _asked_of_gpu(query: str) -> list[str]:
+    """Rows of nvidia-smi's answer; none where there is no GPU."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", query, _NUMBERS]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout.splitlines()
 
 
 def _must(made: Stack, *arguments: str) -> None:

@@ -28,8 +28,11 @@ def label_counts(world: World) -> None:
 
 def prefix_lengths(world: World) -> None:
     """One call at a time, and many, by the tokens that all prompts begin with."""
+    ours = world.asked.model
+    longest = max(world.asked.prefixes) + ours.max_tokens - ours.prefix_tokens
     for prefix in world.asked.prefixes:
-        _alone(world, str(prefix), world.other(prefix_tokens=prefix))
+        other = world.other(prefix_tokens=prefix, max_tokens=longest)
+        _alone(world, str(prefix), ours if prefix == ours.prefix_tokens else other)
 
 
 def one_form(form: str, world: World) -> None:
