@@ -24,7 +24,6 @@ from support.serving import free_addresses
 
 COMMAND = (sys.executable, "-m", "intently_release.commands.main")
 _UP_WITHIN_S = 240.0  # vLLM's start, on a busy machine
-_END_WITHIN_S = 60.0
 _COMMAND_WITHIN_S = 300.0
 _ALL = 100
 _MOVE = "streams move"
@@ -152,6 +151,16 @@ class Stack:
         """Replaces release.yaml."""
         self.config.write_text(yaml.safe_dump(dict(document)))
 
+    @contextlib.contextmanager
+    def releasing(self, **settings: Any) -> Iterator[None]:
+        """Releases go by these settings of `releasing`, and else by those they had, until the block ends."""
+        document = self.document()
+        self.write({**document, "releasing": {**document["releasing"], **settings}})
+        try:
+            yield
+        finally:
+            self.write(document)
+
     def observed(self) -> dict[str, Any]:
         """What the supervisor runs."""
         document: dict[str, Any] = json.loads((self.run_dir / "observed.json").read_text())
@@ -205,13 +214,8 @@ def stack(*server_flags: str, real_engine: bool = False, **changes: Mapping[str,
             wait_serving(process, made)
             yield made
         finally:
-            _kill_what_hangs(made)
-            process.terminate()
-            try:
-                process.communicate(timeout=_END_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
+            process.kill()  # ended in order, its servers would drain for seconds
+            process.communicate()
 
 
 @contextlib.contextmanager
@@ -226,9 +230,11 @@ def prepared(*server_flags: str, real_engine: bool = False, **changes: Mapping[s
         try:
             yield made
         finally:
-            for left in made.processes():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    left.kill()
+            while left := made.processes():
+                for process in left:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.kill()
+                time.sleep(0.01)
 
 
 def _made(
@@ -253,14 +259,6 @@ def _made(
     path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "MALLOC_ARENA_MAX": "1", **(_ONE_THREAD if real_engine else {})}
     return Stack(folder, address, config, environment)
-
-
-def _kill_what_hangs(made: Stack) -> None:
-    """A server that a signal has stopped would end only after all the time that it has for its drain."""
-    for process in made.processes():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process.status() == psutil.STATUS_STOPPED:
-                process.kill()
 
 
 def wait_serving(process: "subprocess.Popen[str]", made: Stack) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def test_what_is_live_is_not_deployed_again(healthy: Stack) -> None:
 def test_without_traffic_nothing_is_promoted_unless_told(healthy: Stack) -> None:
     before = stable_of(healthy)
 
-    done = healthy.run("deploy", str(healthy.another()))
+    with healthy.releasing(patience=1.2):
+        done = healthy.run("deploy", str(healthy.another()))
 
     assert done.code == 3, done.errors
     assert healthy.state["weights"] == all_to(before)

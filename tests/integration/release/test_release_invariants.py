@@ -181,8 +181,7 @@ async def test_who_is_sticky_stays_while_the_canary_s_share_grows(patient: Stack
     async with grpc.aio.insecure_channel(patient.address) as channel:
         for percent in (20, 60, 100):
             assert (await asyncio.to_thread(patient.run, "shift", str(percent))).code == 0
-            for user in seen:
-                seen[user] = {await _revision(channel, user) for _ in range(3)}
+            seen = dict(zip(seen, await asyncio.gather(*(_revisions(channel, user) for user in seen)), strict=True))
             assert all(len(revisions) == 1 for revisions in seen.values())
             now = {user for user, revisions in seen.items() if revisions == {revision}}
             assert on_canary <= now
@@ -192,20 +191,21 @@ async def test_who_is_sticky_stays_while_the_canary_s_share_grows(patient: Stack
     assert len(on_canary) == len(seen)
 
 
-async def _revision(channel: grpc.aio.Channel, user: str) -> str:
-    answer = await IntentServiceStub(channel).Classify(HELLO, timeout=10, metadata=(("x-user-id", user),))
-    revision: str = answer.model.revision
-    return revision
+async def _revisions(channel: grpc.aio.Channel, user: str) -> set[str]:
+    """Those that answered three calls of a user, one after the other."""
+    intents, metadata = IntentServiceStub(channel), (("x-user-id", user),)
+    return {(await intents.Classify(HELLO, timeout=30, metadata=metadata)).model.revision for _ in range(3)}
 
 
 async def test_a_few_calls_a_second_promote_nothing(both: Stack) -> None:
     before, bundle = stable_of(both), str(both.another())
-    async with grpc.aio.insecure_channel(both.address) as channel:
-        deploy = asyncio.create_task(asyncio.to_thread(both.run, "deploy", bundle))
-        while not deploy.done():
-            await IntentServiceStub(channel).Classify(HELLO, timeout=10)
-            await asyncio.sleep(0.2)
-    done = await deploy
+    with both.releasing(patience=2.0):
+        async with grpc.aio.insecure_channel(both.address) as channel:
+            deploy = asyncio.create_task(asyncio.to_thread(both.run, "deploy", bundle))
+            while not deploy.done():
+                await IntentServiceStub(channel).Classify(HELLO, timeout=10)
+                await asyncio.sleep(0.2)
+        done = await deploy
 
     assert done.code == 3, done.errors
     assert both.state["weights"] == all_to(before)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -27,13 +28,14 @@ from support.token_file import TokenFile
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 
 FAST = ("--step-ms", "2", "--batch", "64")
+BRIEF: dict[str, Any] = {"servers": {"drain_delay": 0.1}, "traffic": {"health": {"interval": 0.05}}}  # nobody calls
 _WITHIN_S = 40.0
 
 
 @pytest.fixture
 def down() -> Iterator[Stack]:
     """A stack that never ran."""
-    with prepared(*FAST) as made:
+    with prepared(*FAST, **BRIEF) as made:
         yield made
 
 
