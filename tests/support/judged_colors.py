@@ -5,6 +5,7 @@ import contextlib
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,10 +104,12 @@ def judged_colors(
         traffic: Fields of `Traffic`.
     """
     with run_folder() as folder, contextlib.ExitStack() as stack:
-        servers = {
-            color: stack.enter_context(in_memory_server(folder, *flags.get(color, ()), pace=pace, name=color))
-            for color in Color
-        }
+
+        def start(color: Color) -> InMemoryServer:
+            return stack.enter_context(in_memory_server(folder, *flags.get(color, ()), pace=pace, name=color))
+
+        with ThreadPoolExecutor(len(Color)) as side_by_side:  # the warm-up of a slow engine takes seconds
+            servers = dict(zip(Color, side_by_side.map(start, Color), strict=True))
         config = _configured(folder, servers, traffic)
         envoy = stack.enter_context(running_envoy(config, folder / "run", weights))
         envoy.wait_healthy(*Color)
