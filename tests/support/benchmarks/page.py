@@ -37,14 +37,13 @@ def write_page(folder: Path, page: Path) -> None:
     """Writes the page, and the plots into the folder of the records.
 
     Raises:
-        ValueError: if no record is there, or they are of different models or machines.
+        ValueError: if no record is there, or they are of different models, settings, GPUs or versions.
     """
     records = load_records(folder)
     if not records:
         raise ValueError(f"{folder}: no record of a study that is done")
-    shared = {json.dumps([record["model"], record["machine"]]) for record in records.values()}
-    if len(shared) > 1 + ("two-gpus" in records):
-        raise ValueError(f"{folder}: records of different models or machines do not belong on one page")
+    if len({_comparable(record) for name, record in records.items() if name != "two-gpus"}) > 1:
+        raise ValueError(f"{folder}: records of different models, settings, GPUs or versions do not belong on one page")
     plots = dict(_plots(records))
     for name, plot in plots.items():
         (folder / f"{name}.svg").write_text(plot, encoding="utf-8")
@@ -54,9 +53,22 @@ def write_page(folder: Path, page: Path) -> None:
     page.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
 
 
+def _comparable(record: Mapping[str, Any]) -> str:
+    """What must be the same in all: hosts may differ in their drivers and memory."""
+    machine = record["machine"]
+    gpus = [gpu.partition(",")[0] for gpu in machine["gpus"]]
+    return json.dumps([record["model"], record["settings"], gpus, machine["versions"]])
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    gpus = "; ".join(machine["gpus"]) or "no GPU"
+    return f"{gpus}; {machine['cores']} cores, {machine['processor']}; {machine['system']}, Python {machine['python']}"
+
+
 def _where(records: Records) -> str:
     one = records.get("rate-beside-serve") or next(iter(records.values()))
     model, machine = one["model"], one["machine"]
+    machines = " and ".join(dict.fromkeys(_machine(record["machine"]) for record in records.values()))
     settings = " ".join(f"{name}={value}" for name, value in one["settings"].items())
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     dates = " and ".join(sorted({record["date"] for record in records.values()}))
@@ -64,8 +76,7 @@ def _where(records: Records) -> str:
     return (
         f"**Work**: shape {model['shape']}, {model['form']}, {model['labels']} labels; a prefix of "
         f"{model['prefix_tokens']} tokens, then utterances of {one['tokens'][0]} to {one['tokens'][1]}. "
-        f"**Machine**: {'; '.join(machine['gpus']) or 'no GPU'}; {machine['cores']} cores, {machine['processor']}; "
-        f"{machine['system']}, Python {machine['python']}. **Versions**: {versions}"
+        f"**Machine**: {machines}. **Versions**: {versions}"
         f"{f'; commit {commits}' if commits else ''}. **Settings**: `{settings}`. **Measured** on {dates}."
     )
 
@@ -98,7 +109,7 @@ def _release(record: Mapping[str, Any]) -> str:
     deploy = notes["deploy"]
     failed = sum(deploy["failures"].values())
     memory = [
-        (name, each["process"], str(each["rss_mib"] or "-"), str(each["gpu_mib"] or "-"))
+        (name.replace("_", " "), each["process"], str(each["rss_mib"] or "-"), str(each["gpu_mib"] or "-"))
         for name in ("memory_of_one", "memory_of_both")
         for each in notes[name]
     ]

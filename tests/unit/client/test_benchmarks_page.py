@@ -138,12 +138,31 @@ def test_the_page_tells_what_was_measured_and_no_more(records: Path, tmp_path: P
         assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_records_of_different_machines_are_no_page(records: Path, tmp_path: Path) -> None:
+def changed(records: Path, part: str, **changes: Any) -> None:
+    """Changes a part of the facts of one of the records."""
     file = records / "closed-loops.json"
     record = json.loads(file.read_text())
-    file.write_text(json.dumps(record | {"machine": record["machine"] | {"cores": 4}}))
-    with pytest.raises(ValueError, match="different models or machines"):
+    file.write_text(json.dumps(record | {part: record[part] | changes}))
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [("model", {"form": "fp8"}), ("settings", {"kv_cache_gib": "2"}), ("machine", {"gpus": ["NVIDIA H200, 580, 1"]})],
+)
+def test_records_of_different_work_are_no_page(
+    records: Path, tmp_path: Path, part: str, change: dict[str, Any]
+) -> None:
+    changed(records, part, **change)
+    with pytest.raises(ValueError, match="do not belong on one page"):
         write_page(records, tmp_path / "benchmarks.md")
+
+
+def test_the_page_names_every_host(records: Path, tmp_path: Path) -> None:
+    changed(records, "machine", processor="another processor")
+    write_page(records, tmp_path / "benchmarks.md")
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert "2 cores, another processor" in text
+    assert "2 cores, a processor" in text
 
 
 def test_a_study_that_is_not_done_is_no_record(records: Path) -> None:
