@@ -98,7 +98,7 @@ def _asked(options: argparse.Namespace) -> Asked:
         work=options.work.resolve(),
         model=model,
         settings=settings,
-        forms=() if options.quick else ("int8", "bf16", "gptq-int4", "awq"),
+        forms=("int8",) if options.quick else ("int8", "bf16", "gptq-int4", "awq"),
         labels=(2, 50) if options.quick else (2, 10, 1000),
         prefixes=(0, model.prefix_tokens) if options.quick else (0, 300, _PREFIX, 1200, 2000),
         lengths=(8, 64) if options.quick else (8, 16, 32, 64, 128, 256, 512),
