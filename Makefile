@@ -73,12 +73,14 @@ clean: ## Remove the environments and caches
 	@.venv-build/bin/python -m pip install --quiet --disable-pip-version-check -c requirements/build.lock torch
 	@touch $@
 
-# Sets up the environment of the target from the lock that it depends on first.
+# Sets up the environment of the target from the lock that it depends on first. pip would compile on one core, for longer
+# than it unpacks; here all of them do. What does not compile is a package's template or meant for another Python.
 define SET_UP
 $(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))" || \
 	{ echo "Python 3.11 or 3.12 is needed; name one with PYTHON=..." >&2; exit 1; }; \
 echo "Setting up $(@D) (a few minutes, once)"; \
 test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D); \
-$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< && \
-$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r $< && \
+$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+{ $(@D)/bin/python -m compileall -qq -j 0 $(@D)/lib || true; }
 endef
