@@ -90,12 +90,14 @@ class Caller:
         priority: What the caller claims, within what the operator allows.
         deadline: When the caller gives up, in seconds of the server's monotonic clock; None for never.
         patient: Whether the request may wait as long as its deadline allows, as those of a batch may.
+        waited_s: Seconds that the request waited in a proxy before it came here.
     """
 
     flow: str = ""
     priority: Priority = Priority.NORMAL
     deadline: float | None = None
     patient: bool = False
+    waited_s: float = 0.0
 
 
 @dataclass(slots=True)

@@ -30,7 +30,8 @@ class Traffic(Frozen):
         batch_timeout: Seconds of a batch, which is tried on another connection but never cut short to be.
         retries: Further tries of a call that found nobody.
         max_waiting: Calls and batches that wait in Envoy for room at a color's servers, in all; more get UNAVAILABLE at
-            once, and cost the servers nothing. What waits here is not being tried: no try of it runs out of time.
+            once, and cost the servers nothing. What waits here is not being tried: no try of it runs out of time, and
+            servers are told since when it waits.
         max_streams: Streams open to one color at once; more get UNAVAILABLE.
         workers: Envoy's threads. Each has one connection for calls to each server.
         max_concurrent_streams: Of one connection to a server; no more than the servers' own. Times `workers`, it is
@@ -43,10 +44,10 @@ class Traffic(Frozen):
     per_try_timeout: Seconds = 1
     batch_timeout: Seconds = 60
     retries: int = Field(2, ge=0, le=5)
-    max_waiting: int = Field(1500, gt=0)
+    max_waiting: int = Field(1250, gt=0)
     max_streams: int = Field(100_000, gt=0)
     workers: int = Field(4, gt=0)
-    max_concurrent_streams: int = Field(128, gt=0)
+    max_concurrent_streams: int = Field(64, gt=0)
     sticky_header: str | None = Field(None, pattern="^[a-z0-9-]+$")
     mirror_percent: Percent = 0
     health: Health = Health()

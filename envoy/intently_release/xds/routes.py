@@ -25,6 +25,11 @@ _NOBODY_ANSWERED = "connect-failure,refused-stream,reset,unavailable"  # safe: n
 _BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.1s"}
 _MODEL_METHODS = ("GetModel", "ListModels", "ListIntents")
 _UNBOUNDED = "0s"
+_STARTED = {
+    "header": {"key": "x-request-start", "value": "t=%START_TIME(%s.%3f)%"},
+    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+}
+_TIMED = ("Classify", "BatchClassify")  # of what waits here, servers are told since when
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ def routes(
     host: Json = {
         "name": "all",
         "domains": ["*"],
+        "include_request_attempt_count": True,
         "routes": [route for target in targets for route in _methods(config.traffic, target, mirror_to)],
     }
     if config.listener.cors_origins:
@@ -122,7 +128,10 @@ def _route(traffic: Traffic, target: _Target, path: str, action: Json, one_try: 
         headers.append({"name": name, "string_match": {"exact": value}})
     match: Json = {"path": path, "headers": headers}
     retry = _retry(traffic, target, one_try)
-    return {"name": f"{target.name}{path}", "match": match, "route": {**target.action, **action, **retry}}
+    route: Json = {"name": f"{target.name}{path}", "match": match, "route": {**target.action, **action, **retry}}
+    if path.rpartition("/")[2] in _TIMED:
+        route["request_headers_to_add"] = [_STARTED]
+    return route
 
 
 def _retry(traffic: Traffic, target: _Target, one_try: str | None) -> Json:

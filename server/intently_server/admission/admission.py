@@ -21,6 +21,7 @@ from intently_server.types import Caller, Stages
 _SHORTEST_RETRY_S = 0.01
 _LONGEST_RETRY_S = 5.0
 _ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine
+_TELLING_WAIT_S = 0.05  # in a proxy, after which others wait there too
 _LEAST_RUNNING = 32  # requests that the engine is given whatever its rate: fewer would starve it
 
 
@@ -76,8 +77,11 @@ class Admission:
                 the engine took for the fastest answers of late. An idle server tries: so it learns that it has become
                 faster.
         """
-        place = Place(self, caller, self._clock())
-        self._refuse_the_late(place)
+        now = self._clock()
+        place = Place(self, caller, now - caller.waited_s)
+        if caller.waited_s > _TELLING_WAIT_S:
+            self._capacity.pressed(now)
+        self._refuse_the_late(place, now)
         if self._in_flight >= self._bounds.max_in_flight and not self._make_room(place):
             raise self._overloaded(f"{self._bounds.max_in_flight} requests are in flight, as many as this server takes")
         self._in_flight += 1
@@ -88,7 +92,7 @@ class Admission:
         """See `Place.turn`."""
         place.cost = cost
         self._mean_cost += 0.05 * (cost - self._mean_cost)
-        if self._running < self._max_running and not len(self._queue):
+        if self._has_room:
             self._start(place)
             return
         while self._queue.cost + cost > self._bounds.max_queued_tokens:
@@ -118,6 +122,11 @@ class Admission:
         self._start_those_next()
 
     @property
+    def _has_room(self) -> bool:
+        """Whether the engine may be given a request at once."""
+        return self._running < self._max_running and not len(self._queue)
+
+    @property
     def _max_running(self) -> int:
         """Requests that the engine is given: as many as it works off in its share of the longest wait."""
         rate = self._capacity.requests_per_s
@@ -145,10 +154,10 @@ class Admission:
             return 0.0
         return (self._running_cost + self._queue.ahead(place, self._mean_cost)) / rate
 
-    def _refuse_the_late(self, place: Place) -> None:
+    def _refuse_the_late(self, place: Place, now: float) -> None:
         expected_s, caller = self._expected_s(place), place.caller
         if caller.deadline is not None:
-            remaining_s = caller.deadline - place.entered
+            remaining_s = caller.deadline - now
             if remaining_s <= 0:
                 raise DeadlineUnmeetable("the deadline had passed before the work began")
             least_s = max(expected_s, self._fastest.seconds if self._in_flight else 0.0)
@@ -156,9 +165,11 @@ class Admission:
                 raise DeadlineUnmeetable(
                     "the deadline would pass before an answer, by how long answers take at present"
                 )
-        if not caller.patient and expected_s > TRUSTED_SHARE * self._bounds.max_wait_s:
+        # What waited too long in a proxy is still better answered late than never, if it delays nobody.
+        in_all_s = expected_s + (0.0 if self._has_room else caller.waited_s)
+        if not caller.patient and in_all_s > TRUSTED_SHARE * self._bounds.max_wait_s:
             raise self._overloaded(
-                f"an answer would take about {expected_s:.2g} s, and this server takes on what it can answer in "
+                f"an answer would take about {in_all_s:.2g} s, and this server takes on what it can answer in "
                 f"{self._bounds.max_wait_s:g} s"
             )
 
@@ -183,7 +194,7 @@ class Admission:
 
     def _overloaded(self, message: str, least_retry_s: float = 0.0) -> Overloaded:
         if 2 * (self._running + len(self._queue)) >= self._in_flight:  # else it is the texts that are too much
-            self._capacity.refused()
+            self._capacity.pressed(self._clock())
         self._refused += 1
         return Overloaded(message, self._retry_after(least_retry_s))
 

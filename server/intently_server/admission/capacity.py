@@ -8,7 +8,7 @@ _MEMORY_S = 0.5  # busy seconds in which a measurement loses two thirds of its w
 
 
 class Capacity:
-    """The rate at which work ends while the engine is full: while requests wait for it, or are refused.
+    """The rate at which work ends while the engine is full: while requests wait, here or in a proxy, or are refused.
 
     While it has less to do than it could, what ends tells only what came: one request at a time, each answered in
     10 ms, is no sign that a hundred at once would take a second. Such a measurement can raise the estimate, and neither
@@ -27,12 +27,15 @@ class Capacity:
         self.cost_per_s: float | None = None
         self.requests_per_s: float | None = None
         self.throughput: float | None = None
-        self._refused = False
+        self._full_until = -math.inf
         self._begin_window(now)
 
-    def refused(self) -> None:
-        """A request was refused for want of room."""
-        self._refused = True
+    def pressed(self, now: float) -> None:
+        """A request was refused for want of room, or waited in a proxy: the engine is full for a measurement's time.
+
+        Engines end requests by the batch: of many that end at once, all did so while it was full.
+        """
+        self._full_until = now + _WINDOW_S
 
     def begin(self, now: float) -> None:
         """The engine, idle until now, is given work."""
@@ -47,8 +50,7 @@ class Capacity:
         """One request of that cost was answered; `waiting` tells whether others wait."""
         self._cost += cost
         self._ends += 1
-        self._ends_while_full += waiting or self._refused
-        self._refused = False
+        self._ends_while_full += waiting or now <= self._full_until
         busy_s = self._busy_s + now - self._since
         if busy_s >= _WINDOW_S and self._ends >= _WINDOW_ENDS:
             self._measure(busy_s)

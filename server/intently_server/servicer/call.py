@@ -42,8 +42,18 @@ class Call:
         return replace(self.caller, patient=True)
 
 
-def caller_of(context: Context, metadata: Metadata, now: float, max_priority: Priority) -> Caller:
+def caller_of(
+    context: Context, metadata: Metadata, now: float, max_priority: Priority, waited_s: float = 0.0
+) -> Caller:
     """Who asks, until when. Calls of one name share a flow, whatever they come by; else those of one connection do.
+
+    Args:
+        context: Of the call.
+        metadata: Of the call.
+        now: In seconds of the server's monotonic clock.
+        max_priority: The highest that may be claimed.
+        waited_s: How long the call waited in a proxy. Proxies pass a deadline on as the caller named it, however long
+            that was ago.
 
     Raises:
         InvalidInput: if the metadata claims a priority that does not exist.
@@ -52,7 +62,8 @@ def caller_of(context: Context, metadata: Metadata, now: float, max_priority: Pr
     return Caller(
         flow=AUTHENTICATED.get() or context.peer(),
         priority=_priority(metadata, max_priority),
-        deadline=None if remaining is None else now + float(remaining),
+        deadline=None if remaining is None else now + float(remaining) - waited_s,
+        waited_s=waited_s,
     )
 
 

@@ -20,6 +20,7 @@ from intently_server.observer import CallObserver, Observer
 from intently_server.servicer.batch_length import check_length
 from intently_server.servicer.call import Call, Context, caller_of
 from intently_server.servicer.fault_log import FaultLog
+from intently_server.servicer.proxy_waits import ProxyWaits
 from intently_server.servicer.status import abort, status_code
 from intently_server.servicer.unsent import UnsentAnswers
 from intently_server.servicer.wire_fault import explain
@@ -59,6 +60,7 @@ class Handlers:
         self._faults = faults
         self._unsent = unsent
         self._clock = clock
+        self._proxy_waits = ProxyWaits()
 
     def of(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
         """Handlers for all methods of a service.
@@ -76,7 +78,7 @@ class Handlers:
         name = f"{method.containing_service.full_name}/{method.name}"
 
         async def stream(raw: AsyncIterator[bytes], context: Context) -> None:
-            await self._guarded(name, context, lambda call: answer(_decoded(raw, method), call))
+            await self._guarded(name, context, lambda call: answer(_decoded(raw, method), call), opens_stream=True)
 
         async def unary(raw: bytes, context: Context) -> Any:
             async def decode_and_answer(call: Call) -> Any:
@@ -95,7 +97,9 @@ class Handlers:
             return grpc.stream_stream_rpc_method_handler(stream, None, _encode)
         return grpc.unary_unary_rpc_method_handler(unary)
 
-    async def _guarded(self, name: str, context: Context, answer: Callable[[Call], Awaitable[Any]]) -> Any:
+    async def _guarded(
+        self, name: str, context: Context, answer: Callable[[Call], Awaitable[Any]], *, opens_stream: bool = False
+    ) -> Any:
         """Runs a call, ends it with the status of whatever error it raises, and tells the observer."""
         arrived, metadata = self._clock(), context.invocation_metadata() or ()
         observer = self._observer.call(name, metadata, context.peer(), arrived)
@@ -103,7 +107,9 @@ class Handlers:
             self._lifecycle.call_began()
             # Not when the handler returns: the answer may still have to be sent, to a caller that reads slowly.
             context.add_done_callback(lambda _: self._lifecycle.call_ended())
-            caller = caller_of(context, metadata, arrived, self._max_priority)
+            # A stream's items come after it, by themselves: how long it waited is nothing to them.
+            waited_s = 0.0 if opens_stream else self._proxy_waits.of(context.peer(), metadata)
+            caller = caller_of(context, metadata, arrived, self._max_priority, waited_s)
             unsent = self._unsent.of(caller.flow)
             context.add_done_callback(lambda _: unsent.close())
             unsent.check()

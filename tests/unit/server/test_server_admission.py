@@ -289,6 +289,40 @@ async def test_a_deadline_shorter_than_any_answer_of_late_is_refused_but_not_by_
     assert [type(error) for error in failures(await desk.start(1, caller=soon))] == [DeadlineUnmeetable]
 
 
+async def test_what_waited_too_long_in_a_proxy_is_refused_unless_the_engine_has_room() -> None:
+    desk = Desk(Bounds(1000, max_running=4, max_wait_s=1.0))
+    late, soon = Caller(waited_s=3.0), Caller(waited_s=0.1)
+
+    assert failures(await desk.start(4, caller=late)) == []
+    assert [type(error) for error in failures(await desk.start(1, caller=late))] == [Overloaded]
+    assert failures(await desk.start(1, caller=Caller(waited_s=3.0, patient=True))) == []
+    assert failures(await desk.start(1, caller=soon)) == []
+
+
+async def test_what_waited_in_a_proxy_waits_here_the_less() -> None:
+    desk = Desk(Bounds(1000, max_running=1, max_wait_s=0.2))
+    await desk.start(1)
+    tasks = await desk.start(1, caller=Caller(waited_s=0.1))
+    for _ in range(100):  # of real time: what bounds the wait is the event loop's clock
+        await asyncio.sleep(0.01)
+        if failures(tasks):
+            break
+
+    assert [type(error) for error in failures(tasks)] == [Overloaded]
+
+
+async def test_the_rate_is_learned_while_others_wait_in_a_proxy() -> None:
+    desk = Desk(Bounds(1000, max_running=64, max_wait_s=0.5))
+    for _ in range(50):
+        tasks = await desk.start(8, caller=Caller(waited_s=0.1))
+        desk.clock.now += 0.08
+        for _ in range(8):
+            await desk.let_go()
+        await asyncio.gather(*tasks)
+
+    assert desk.admission.load().requests_per_s == pytest.approx(100, rel=0.05)
+
+
 async def test_a_deadline_that_has_passed_is_refused() -> None:
     desk = Desk(Bounds(1000))
 

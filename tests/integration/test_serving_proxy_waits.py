@@ -1,0 +1,74 @@
+"""Calls that waited in a proxy before they came: their deadline is nearer than gRPC says, and a full server says no."""
+
+import asyncio
+import time
+
+import grpc
+import pytest
+
+from intently.v1 import intent_service_pb2 as pb
+from support.in_memory import InMemory, StartInMemory
+from support.stream_caller import StreamCaller
+from support.wire import reason_of, rich_status
+
+HELLO = pb.ClassifyRequest(text="hello")
+
+
+def came(seconds_ago: float, attempt: int = 1) -> tuple[tuple[str, str], ...]:
+    """Metadata of a proxy that got the call so long ago."""
+    return (("x-request-start", f"t={time.time() - seconds_ago:.3f}"), ("x-envoy-attempt-count", str(attempt)))
+
+
+async def refusal_of(call: "grpc.aio.UnaryUnaryCall[pb.ClassifyRequest, pb.ClassifyResponse]") -> str:
+    """The reason that a refused call is told."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return reason_of(rich_status(caught.value))
+
+
+async def test_a_deadline_that_passed_in_the_proxy_is_no_work_for_the_engine(server: InMemory) -> None:
+    intents = server.served.intents
+    await intents.Classify(HELLO, metadata=came(0))
+    computed = len(server.engine.prompts)
+
+    assert await refusal_of(intents.Classify(HELLO, metadata=came(30), timeout=20)) == "DEADLINE_UNMEETABLE"
+    batch = pb.BatchClassifyRequest(requests=[HELLO])
+    [item] = (await intents.BatchClassify(batch, metadata=came(30), timeout=20)).results
+    assert item.error.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+    assert len(server.engine.prompts) == computed
+
+
+async def test_a_second_try_and_a_call_that_waited_less_are_answered(server: InMemory) -> None:
+    intents = server.served.intents
+    await intents.Classify(HELLO, metadata=came(0))
+
+    assert (await intents.Classify(HELLO, metadata=came(30, attempt=2), timeout=20)).predictions
+    assert (await intents.Classify(HELLO, metadata=came(10), timeout=20)).predictions
+    assert (await intents.Classify(HELLO, metadata=came(30))).predictions
+
+
+async def test_a_full_server_refuses_what_waited_too_long_and_one_with_room_does_not(
+    start_in_memory: StartInMemory,
+) -> None:
+    server = await start_in_memory(max_running=1, max_wait=5.0)
+    intents = server.served.intents
+    await intents.Classify(HELLO, metadata=came(0))
+    assert (await intents.Classify(HELLO, metadata=came(30))).predictions
+    server.engine.hold()
+    running = asyncio.ensure_future(intents.Classify(HELLO))
+    await server.engine.wait_running(1)
+
+    assert await refusal_of(intents.Classify(HELLO, metadata=came(30))) == "OVERLOADED"
+
+    server.engine.release()
+    assert (await running).predictions
+
+
+async def test_what_a_stream_s_opening_waited_is_nothing_to_its_items(server: InMemory) -> None:
+    await server.served.intents.Classify(HELLO, metadata=came(0))
+    stream = StreamCaller(server.served.intents, timeout=20, metadata=came(30))
+    await stream.open()
+    await stream.item("1")
+
+    assert (await stream.receive()).response.predictions
+    await stream.finish()
