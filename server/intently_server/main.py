@@ -74,6 +74,7 @@ async def start_vllm(settings: Settings, bundle: Bundle) -> Engine:
             data_parallel_size=settings.data_parallel_size,
             executor=settings.executor,
             enforce_eager=settings.enforce_eager,
+            async_scheduling=settings.async_scheduling,
             name=bundle.model.name,
             metrics=settings.keeps_engine_metrics,
         )

@@ -68,6 +68,7 @@ FIELDS = {
             "data_parallel_size",
             "distributed_executor_backend",
             "enforce_eager",
+            "async_scheduling",
             "disable_log_stats",
             "enable_log_requests",
             "use_tqdm_on_load",

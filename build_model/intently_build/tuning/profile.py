@@ -24,6 +24,7 @@ ENGINE_SETTINGS = (
     "data_parallel_size",
     "executor",
     "enforce_eager",
+    "async_scheduling",
 )
 ADMISSION_SETTINGS = ("max_in_flight", "max_running", "max_queued_tokens", "max_wait")
 

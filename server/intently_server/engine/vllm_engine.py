@@ -51,6 +51,8 @@ class VllmConfig:
         data_parallel_size: Copies of the engine, each on GPUs of its own.
         executor: "mp", "ray", or "auto" for vLLM's choice.
         enforce_eager: Whether to skip compilation: a quicker start, slower answers.
+        async_scheduling: Whether vLLM schedules a step while the one before computes. None: on a GPU, unless Ray runs the
+            workers, who cannot; vLLM by itself would not for pooling, but there it answers 5 to 8 % more.
         name: Of the model, for vLLM's metrics.
         metrics: Whether vLLM keeps metrics, in prometheus_client's default registry.
     """
@@ -67,6 +69,7 @@ class VllmConfig:
     data_parallel_size: int = 1
     executor: str = "auto"
     enforce_eager: bool = False
+    async_scheduling: bool | None = None
     name: str = "model"
     metrics: bool = True
 
@@ -93,10 +96,16 @@ class VllmConfig:
             "data_parallel_size": self.data_parallel_size,
             "distributed_executor_backend": None if self.executor == "auto" else self.executor,
             "enforce_eager": self.enforce_eager,
+            "async_scheduling": self._async_scheduling(),
             "disable_log_stats": True,
             "enable_log_requests": False,
             "use_tqdm_on_load": False,
         }
+
+    def _async_scheduling(self) -> bool | None:
+        if self.async_scheduling is None and torch.cuda.is_available() and self.executor != "ray":
+            return True
+        return self.async_scheduling
 
     def _kv_cache_bytes(self) -> int | None:
         gib = self.kv_cache_gib

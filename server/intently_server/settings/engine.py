@@ -29,3 +29,6 @@ class EngineSettings(BaseModel):
         Field(description="How vLLM starts its workers: ray, which must be installed, also on other nodes."),
     ] = "auto"
     enforce_eager: Annotated[bool, Field(description="Skip compilation: a quicker start, slower answers.")] = False
+    async_scheduling: Annotated[
+        bool | None, Field(description="Schedule a step while the one before computes; by default on a GPU.")
+    ] = None

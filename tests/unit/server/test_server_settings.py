@@ -58,6 +58,7 @@ SWITCHES = (
     "model_service",
     "allow_plaintext_tokens",
     "enforce_eager",
+    "async_scheduling",
     "metrics",
     "otlp_metrics",
     "record_utterances",
