@@ -167,7 +167,8 @@ def _follow_signals(stop: StopSignal, stream_ages: StreamAges) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, _move_streams, stream_ages)
+    # Not by the loop, which can only take a handler away by bringing the default back: see `_ignore_moves`.
+    signal.signal(signal.SIGUSR1, lambda *_: loop.call_soon_threadsafe(_move_streams, stream_ages))
 
 
 def _move_streams(stream_ages: StreamAges) -> None:
@@ -176,8 +177,7 @@ def _move_streams(stream_ages: StreamAges) -> None:
 
 
 def _ignore_moves() -> None:
-    """The loop's end would bring the default back, and a late SIGUSR1 would then change the exit code."""
-    asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
+    """Before the loop ends, and without a moment of the default between: a late SIGUSR1 would change the exit code."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -14,9 +16,10 @@ from support.wire import reason_of, rich_status
 HELLO = pb.ClassifyRequest(text="hello")
 
 
-def came(seconds_ago: float, attempt: int = 1) -> tuple[tuple[str, str], ...]:
-    """Metadata of a proxy that got the call so long ago."""
-    return (("x-request-start", f"t={time.time() - seconds_ago:.3f}"), ("x-envoy-attempt-count", str(attempt)))
+def came(seconds_ago: float, attempt: int = 1, timeout: int | None = None) -> tuple[tuple[str, str], ...]:
+    """Metadata of a proxy that got the call so long ago, when its caller gave it so many seconds."""
+    told = (("x-request-start", f"t={time.time() - seconds_ago:.3f}"), ("x-envoy-attempt-count", str(attempt)))
+    return told if timeout is None else (*told, ("x-intently-timeout", f"{timeout}S"))
 
 
 async def refusal_of(call: "grpc.aio.UnaryUnaryCall[pb.ClassifyRequest, pb.ClassifyResponse]") -> str:
@@ -26,49 +29,49 @@ async def refusal_of(call: "grpc.aio.UnaryUnaryCall[pb.ClassifyRequest, pb.Class
     return reason_of(rich_status(caught.value))
 
 
-async def test_a_deadline_that_passed_in_the_proxy_is_no_work_for_the_engine(server: InMemory) -> None:
-    intents = server.served.intents
-    await intents.Classify(HELLO, metadata=came(0))
-    computed = len(server.engine.prompts)
-
-    assert await refusal_of(intents.Classify(HELLO, metadata=came(30), timeout=20)) == "DEADLINE_UNMEETABLE"
-    batch = pb.BatchClassifyRequest(requests=[HELLO])
-    [item] = (await intents.BatchClassify(batch, metadata=came(30), timeout=20)).results
-    assert item.error.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
-    assert len(server.engine.prompts) == computed
-
-
-async def test_a_second_try_and_a_call_that_waited_less_are_answered(server: InMemory) -> None:
-    intents = server.served.intents
-    await intents.Classify(HELLO, metadata=came(0))
-
-    assert (await intents.Classify(HELLO, metadata=came(30, attempt=2), timeout=20)).predictions
-    assert (await intents.Classify(HELLO, metadata=came(10), timeout=20)).predictions
-    assert (await intents.Classify(HELLO, metadata=came(30))).predictions
-
-
-async def test_a_full_server_refuses_what_waited_too_long_and_one_with_room_does_not(
-    start_in_memory: StartInMemory,
-) -> None:
-    server = await start_in_memory(max_running=1, max_wait=5.0)
-    intents = server.served.intents
-    await intents.Classify(HELLO, metadata=came(0))
-    assert (await intents.Classify(HELLO, metadata=came(30))).predictions
+@asynccontextmanager
+async def one_under_way(server: InMemory) -> AsyncIterator[None]:
+    """A call that did not wait stays with the engine until the block ends: by it the proxy's clock is known."""
     server.engine.hold()
-    running = asyncio.ensure_future(intents.Classify(HELLO))
+    running = asyncio.ensure_future(server.served.intents.Classify(HELLO, metadata=came(0)))
     await server.engine.wait_running(1)
-
-    assert await refusal_of(intents.Classify(HELLO, metadata=came(30))) == "OVERLOADED"
-
+    yield
     server.engine.release()
     assert (await running).predictions
 
 
+async def test_a_deadline_that_passed_in_the_proxy_is_no_work_for_the_engine(server: InMemory) -> None:
+    intents, late = server.served.intents, came(30, timeout=20)
+    async with one_under_way(server):
+        assert await refusal_of(intents.Classify(HELLO, metadata=late, timeout=20)) == "DEADLINE_UNMEETABLE"
+        batch = pb.BatchClassifyRequest(requests=[HELLO])
+        [item] = (await intents.BatchClassify(batch, metadata=late, timeout=20)).results
+        assert item.error.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+
+    assert len(server.engine.prompts) == 1
+
+
+async def test_a_second_try_and_a_call_that_waited_less_are_answered(server: InMemory) -> None:
+    told = [came(30, attempt=2, timeout=20), came(10, timeout=20), came(30)]
+    async with one_under_way(server):
+        calls = [server.served.intents.Classify(HELLO, metadata=each, timeout=20) for each in told]
+        await server.engine.wait_running(1 + len(calls))
+
+    assert all([(await call).predictions for call in calls])
+
+
+async def test_a_full_server_refuses_what_waited_too_long(start_in_memory: StartInMemory) -> None:
+    server = await start_in_memory(max_running=1, max_wait=5.0)
+    async with one_under_way(server):
+        assert await refusal_of(server.served.intents.Classify(HELLO, metadata=came(30))) == "OVERLOADED"
+
+
 async def test_what_a_stream_s_opening_waited_is_nothing_to_its_items(server: InMemory) -> None:
-    await server.served.intents.Classify(HELLO, metadata=came(0))
-    stream = StreamCaller(server.served.intents, timeout=20, metadata=came(30))
-    await stream.open()
-    await stream.item("1")
+    async with one_under_way(server):
+        stream = StreamCaller(server.served.intents, timeout=20, metadata=came(30, timeout=20))
+        await stream.open()
+        await stream.item("1")
+        await server.engine.wait_running(2)
 
     assert (await stream.receive()).response.predictions
     await stream.finish()

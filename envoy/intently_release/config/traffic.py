@@ -44,7 +44,7 @@ class Traffic(Frozen):
     per_try_timeout: Seconds = 1
     batch_timeout: Seconds = 60
     retries: int = Field(2, ge=0, le=5)
-    max_waiting: int = Field(1250, gt=0)
+    max_waiting: int = Field(1450, gt=0)
     max_streams: int = Field(100_000, gt=0)
     workers: int = Field(4, gt=0)
     max_concurrent_streams: int = Field(64, gt=0)

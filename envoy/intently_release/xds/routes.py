@@ -25,11 +25,9 @@ _NOBODY_ANSWERED = "connect-failure,refused-stream,reset,unavailable"  # safe: n
 _BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.1s"}
 _MODEL_METHODS = ("GetModel", "ListModels", "ListIntents")
 _UNBOUNDED = "0s"
-_STARTED = {
-    "header": {"key": "x-request-start", "value": "t=%START_TIME(%s.%3f)%"},
-    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-}
-_TIMED = ("Classify", "BatchClassify")  # of what waits here, servers are told since when
+# Servers are told since when a call waits here, and for how long its caller will: over whatever the caller says, on
+# every route, since calls of all callers share a connection to the server, whose clock these show.
+_TOLD = (("x-request-start", "t=%START_TIME(%s.%3f)%"), ("x-intently-timeout", "%REQ(grpc-timeout)%"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,10 @@ def routes(
         "name": "all",
         "domains": ["*"],
         "include_request_attempt_count": True,
+        "request_headers_to_add": [
+            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for key, value in _TOLD
+        ],
         "routes": [route for target in targets for route in _methods(config.traffic, target, mirror_to)],
     }
     if config.listener.cors_origins:
@@ -102,8 +104,8 @@ def _by_weight(config: ReleaseConfig, weights: Weights) -> _Target:
 
 def _methods(traffic: Traffic, target: _Target, mirror_to: Color | None) -> list[Json]:
     """One route for each method, by its exact path. A prefix would let callers invent methods, each with statistics."""
-    unary: Json = {"timeout": seconds(traffic.timeout), "priority": CALLS}
-    batch: Json = {"timeout": seconds(traffic.batch_timeout), "priority": CALLS}
+    unary: Json = {**_within(traffic.timeout), "priority": CALLS}
+    batch: Json = {**_within(traffic.batch_timeout), "priority": CALLS}
     stream: Json = {"timeout": _UNBOUNDED, "priority": STREAMS}
     classify = dict(unary)
     if target.header is None and mirror_to is not None and traffic.mirror_percent:
@@ -120,6 +122,11 @@ def _methods(traffic: Traffic, target: _Target, mirror_to: Color | None) -> list
     ]
 
 
+def _within(limit_s: float) -> Json:
+    """The timeout of a call. It begins when all of the call has come: one whose rest never comes is ended as well."""
+    return {"timeout": seconds(limit_s), "idle_timeout": seconds(limit_s + 1)}
+
+
 def _route(traffic: Traffic, target: _Target, path: str, action: Json, one_try: str | None = None) -> Json:
     # `path` ignores a query, which would go on to the server; gRPC has none, and some bytes in one stop grpc.aio 1.85.
     headers: list[Json] = [{"name": ":path", "string_match": {"exact": path}}]
@@ -128,10 +135,7 @@ def _route(traffic: Traffic, target: _Target, path: str, action: Json, one_try: 
         headers.append({"name": name, "string_match": {"exact": value}})
     match: Json = {"path": path, "headers": headers}
     retry = _retry(traffic, target, one_try)
-    route: Json = {"name": f"{target.name}{path}", "match": match, "route": {**target.action, **action, **retry}}
-    if path.rpartition("/")[2] in _TIMED:
-        route["request_headers_to_add"] = [_STARTED]
-    return route
+    return {"name": f"{target.name}{path}", "match": match, "route": {**target.action, **action, **retry}}
 
 
 def _retry(traffic: Traffic, target: _Target, one_try: str | None) -> Json:

@@ -78,8 +78,8 @@ class Admission:
                 faster.
         """
         now = self._clock()
-        place = Place(self, caller, now - caller.waited_s)
-        if caller.waited_s > _TELLING_WAIT_S:
+        place = Place(self, caller, now)
+        if caller.waited_s > _TELLING_WAIT_S and self._running >= min(_LEAST_RUNNING, self._bounds.max_running):
             self._capacity.pressed(now)
         self._refuse_the_late(place, now)
         if self._in_flight >= self._bounds.max_in_flight and not self._make_room(place):
@@ -100,7 +100,7 @@ class Admission:
                 raise self._overloaded(f"{self._bounds.max_queued_tokens} tokens wait, as many as this server takes")
         started = self._queue.push(place, cost, stages)
         self._start_those_next()  # a push-out may have made room
-        await self._queue.turn(place, started)
+        await self._queue.turn(place, started, spent_s=place.caller.waited_s)
 
     def leave(self, place: Place, answered: bool) -> None:
         """Gives a place back."""
@@ -169,8 +169,8 @@ class Admission:
         in_all_s = expected_s + (0.0 if self._has_room else caller.waited_s)
         if not caller.patient and in_all_s > TRUSTED_SHARE * self._bounds.max_wait_s:
             raise self._overloaded(
-                f"an answer would take about {in_all_s:.2g} s, and this server takes on what it can answer in "
-                f"{self._bounds.max_wait_s:g} s"
+                f"an answer would come about {in_all_s:.2g} s after the call, and this server takes on what it can "
+                f"answer in {self._bounds.max_wait_s:g} s"
             )
 
     def _make_room(self, newcomer: Place) -> bool:

@@ -13,7 +13,7 @@ class Bounds:
         max_in_flight: Requests, waiting ones included.
         max_queued_tokens: Tokens of the prompts that wait, without the prefix that all share.
         max_running: Requests inside the engine.
-        max_wait_s: Seconds in which an admitted request shall be answered.
+        max_wait_s: Seconds in which an admitted request shall be answered, unless it came late and the engine has room.
     """
 
     max_in_flight: int

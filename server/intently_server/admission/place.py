@@ -19,7 +19,7 @@ class Place:
     """What `Admission.enter` gives, to be held by a `with` block.
 
     Attributes:
-        entered: When the request came, in the clock's seconds: to a proxy, where it waited in one.
+        entered: When it was given, in the clock's seconds.
         entry: In the queue, while it waits there.
         started: Done when its turn has come, if it had to wait: for a thread, or later for the engine.
         running: Whether the engine may have it.

@@ -58,18 +58,25 @@ class Waiting:
             stages.place_in_queue = place.entry.order
         return started
 
-    async def turn(self, place: Place, started: "asyncio.Future[None]") -> None:
+    async def turn(self, place: Place, started: "asyncio.Future[None]", spent_s: float = 0.0) -> None:
         """Returns once it is the turn of a request that was pushed. It may have come too, if this ends by an error.
+
+        Args:
+            place: Its.
+            started: What `push` returned.
+            spent_s: Of the longest wait, before its entry.
 
         Raises:
             Overloaded: if others took its place, or if the wait becomes longer than was expected.
         """
-        left_s = self._longest_s - (self._clock() - place.entered)
+        left_s = self._longest_s - (self._clock() - place.entered) - spent_s
         try:
             async with asyncio.timeout(None if place.caller.patient else max(0.0, left_s)):
                 await started
         except TimeoutError:
-            raise self._overloaded("this server has become slower than it was when it took the request", 0.0) from None
+            raise self._overloaded(
+                "its turn did not come in time: this server has become slower, or others came first", 0.0
+            ) from None
         finally:
             if place.entry is not None:
                 self._queue.withdraw(place.entry)

@@ -51,8 +51,8 @@ class VllmConfig:
         data_parallel_size: Copies of the engine, each on GPUs of its own.
         executor: "mp", "ray", or "auto" for vLLM's choice.
         enforce_eager: Whether to skip compilation: a quicker start, slower answers.
-        async_scheduling: Whether vLLM schedules a step while the one before computes. None: on a GPU, unless Ray runs the
-            workers, who cannot; vLLM by itself would not for pooling, but there it answers 5 to 8 % more.
+        async_scheduling: Whether vLLM schedules a step while the one before computes. None: on a GPU, unless Ray runs
+            the workers, who cannot; vLLM by itself would not for pooling, but there it answers 5 to 8 % more.
         name: Of the model, for vLLM's metrics.
         metrics: Whether vLLM keeps metrics, in prometheus_client's default registry.
     """

@@ -6,6 +6,7 @@ from typing import Any
 
 from intently_server.errors import InvalidInput
 from intently_server.observer import CallObserver, Metadata
+from intently_server.servicer.proxy_waits import NO_WAIT, ProxyWait
 from intently_server.servicer.unsent import Unsent
 from intently_server.types import Caller, Priority
 
@@ -43,7 +44,7 @@ class Call:
 
 
 def caller_of(
-    context: Context, metadata: Metadata, now: float, max_priority: Priority, waited_s: float = 0.0
+    context: Context, metadata: Metadata, now: float, max_priority: Priority, wait: ProxyWait = NO_WAIT
 ) -> Caller:
     """Who asks, until when. Calls of one name share a flow, whatever they come by; else those of one connection do.
 
@@ -52,18 +53,18 @@ def caller_of(
         metadata: Of the call.
         now: In seconds of the server's monotonic clock.
         max_priority: The highest that may be claimed.
-        waited_s: How long the call waited in a proxy. Proxies pass a deadline on as the caller named it, however long
-            that was ago.
+        wait: Of the call in a proxy. Those pass a deadline on as the caller named it, however long that was ago: what
+            gRPC says is left is too much.
 
     Raises:
         InvalidInput: if the metadata claims a priority that does not exist.
     """
-    remaining = context.time_remaining()
+    remaining = context.time_remaining() if wait.left_s is None else wait.left_s
     return Caller(
         flow=AUTHENTICATED.get() or context.peer(),
         priority=_priority(metadata, max_priority),
-        deadline=None if remaining is None else now + float(remaining) - waited_s,
-        waited_s=waited_s,
+        deadline=None if remaining is None else now + float(remaining),
+        waited_s=wait.seconds,
     )
 
 

@@ -16,11 +16,11 @@ from google.protobuf.message_factory import GetMessageClass
 from intently.v1 import intent_service_pb2
 from intently_server.errors import IntentlyError, InternalFault, InvalidInput
 from intently_server.lifecycle import Lifecycle
-from intently_server.observer import CallObserver, Observer
+from intently_server.observer import CallObserver, Metadata, Observer
 from intently_server.servicer.batch_length import check_length
 from intently_server.servicer.call import Call, Context, caller_of
 from intently_server.servicer.fault_log import FaultLog
-from intently_server.servicer.proxy_waits import ProxyWaits
+from intently_server.servicer.proxy_waits import NO_WAIT, ProxyWait, ProxyWaits
 from intently_server.servicer.status import abort, status_code
 from intently_server.servicer.unsent import UnsentAnswers
 from intently_server.servicer.wire_fault import explain
@@ -108,8 +108,8 @@ class Handlers:
             # Not when the handler returns: the answer may still have to be sent, to a caller that reads slowly.
             context.add_done_callback(lambda _: self._lifecycle.call_ended())
             # A stream's items come after it, by themselves: how long it waited is nothing to them.
-            waited_s = 0.0 if opens_stream else self._proxy_waits.of(context.peer(), metadata)
-            caller = caller_of(context, metadata, arrived, self._max_priority, waited_s)
+            wait = NO_WAIT if opens_stream else self._proxy_wait(context, metadata)
+            caller = caller_of(context, metadata, arrived, self._max_priority, wait)
             unsent = self._unsent.of(caller.flow)
             context.add_done_callback(lambda _: unsent.close())
             unsent.check()
@@ -129,6 +129,11 @@ class Handlers:
             context.set_trailing_metadata(tuple(trailers))
         observer.ended(grpc.StatusCode.OK.name, None)
         return result
+
+    def _proxy_wait(self, context: Context, metadata: Metadata) -> ProxyWait:
+        connection = context.peer()
+        context.add_done_callback(lambda _: self._proxy_waits.end(connection))
+        return self._proxy_waits.begin(connection, metadata)
 
     async def _fail(self, name: str, context: Context, observer: CallObserver, error: Exception) -> None:
         if not isinstance(error, IntentlyError):

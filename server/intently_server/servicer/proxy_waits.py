@@ -1,23 +1,46 @@
-"""How long calls waited in a proxy before they came to the server."""
+"""How long calls waited in a proxy before they came to the server, and what is left of their deadlines."""
 
 import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from intently_server.observer import Metadata
 
 START_METADATA = "x-request-start"
 ATTEMPT_METADATA = "x-envoy-attempt-count"
-_MEMORY_S = 300.0  # after which the fastest of a connection's calls is forgotten, one such later
+TIMEOUT_METADATA = "x-intently-timeout"
+_DRIFT = 5e-5  # seconds in a second, by which two clocks may go apart
+_FURTHEST_S = 3600.0  # clocks that are further apart, or tell milliseconds, are not believed
 _CONNECTIONS = 1024  # that are remembered; of a proxy there are few
+_TIMEOUT = re.compile("([0-9]{1,8})([HMSmun])")
+_UNIT_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyWait:
+    """What a proxy says of a call.
+
+    Attributes:
+        seconds: That it waited.
+        left_s: Until its deadline; None if there is none, or the proxy does not say.
+    """
+
+    seconds: float = 0.0
+    left_s: float | None = None
+
+
+NO_WAIT = ProxyWait()
 
 
 class ProxyWaits:
     """Reads since when a proxy has had a call, which it tells by metadata: "t=" and seconds since the epoch.
 
-    The proxy's clock need not agree with this machine's: what the fastest of a connection's calls of late took counts
-    as no wait. So whoever lies about it, or has no such clock, is misjudged alone.
+    The proxy's clock need not agree with this machine's: what a call took that found none other under way on its
+    connection counts as no wait, since the proxy had no cause to keep it, and so does what a faster one took. Whoever
+    lies about it, or has no such clock, is misjudged alone, unless a proxy lets its callers' own headers through.
 
     Args:
         wall: Seconds since the epoch.
@@ -25,47 +48,73 @@ class ProxyWaits:
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
-        self._fastest: OrderedDict[str, _Fastest] = OrderedDict()
+        self._connections: OrderedDict[str, _Connection] = OrderedDict()
 
-    def of(self, connection: str, metadata: Metadata) -> float:
-        """Seconds that a call waited; 0.0 where nobody says, or another try went before, which took its time too."""
-        start = attempt = None
-        for key, value in metadata:
-            if key == START_METADATA:
-                start = value
-            elif key == ATTEMPT_METADATA:
-                attempt = value
-        if start is None or attempt not in {None, "1"}:
-            return 0.0
-        try:
-            began = float(str(start).removeprefix("t="))
-        except ValueError:
-            return 0.0
-        now = self._wall()
-        return now - began - self._of(connection, now).least(now - began, now) if math.isfinite(began) else 0.0
+    def begin(self, connection: str, metadata: Metadata) -> ProxyWait:
+        """A call came by that connection. `end` follows.
 
-    def _of(self, connection: str, now: float) -> "_Fastest":
-        found = self._fastest.get(connection)
-        if found is None:
-            found = self._fastest[connection] = _Fastest(now)
-            if len(self._fastest) > _CONNECTIONS:
-                self._fastest.popitem(last=False)
-        else:
-            self._fastest.move_to_end(connection)
+        Returns:
+            Its wait; none where nobody says, or another try went before, which took its time too.
+        """
+        known = self._connections.get(connection)
+        told = {key: value for key, value in metadata if key in {START_METADATA, ATTEMPT_METADATA, TIMEOUT_METADATA}}
+        wait = NO_WAIT
+        if START_METADATA in told and not connection.startswith("unix:"):  # those share a name
+            known = known or self._remember(connection)
+            wait = self._wait(known, told)
+        if known is not None:
+            known.under_way += 1
+        return wait
+
+    def end(self, connection: str) -> None:
+        """A call that began has ended."""
+        known = self._connections.get(connection)
+        if known is not None and known.under_way:
+            known.under_way -= 1
+
+    def _wait(self, known: "_Connection", told: dict[str, str | bytes]) -> ProxyWait:
+        now, began = self._wall(), _seconds(told[START_METADATA])
+        if not abs(now - began) < _FURTHEST_S or told.get(ATTEMPT_METADATA, "1") != "1":
+            return NO_WAIT
+        waited_s = known.waited(now - began, now)
+        timeout_s = _timeout(told.get(TIMEOUT_METADATA))
+        return ProxyWait(waited_s, None if timeout_s is None else timeout_s - waited_s)
+
+    def _remember(self, connection: str) -> "_Connection":
+        found = self._connections[connection] = _Connection()
+        if len(self._connections) > _CONNECTIONS:
+            self._connections.popitem(last=False)
         return found
 
 
-class _Fastest:
-    """The least of what it was told in this span of time and in the one before."""
+class _Connection:
+    """What one tells of the proxy's clock."""
 
-    __slots__ = ("_before", "_now", "_since")
+    __slots__ = ("_at", "_least", "under_way")
 
-    def __init__(self, now: float) -> None:
-        self._before = self._now = math.inf
-        self._since = now
+    def __init__(self) -> None:
+        self.under_way = 0
+        self._least = math.inf  # that a call took which did not wait, by both clocks: it may be negative
+        self._at = 0.0
 
-    def least(self, took_s: float, now: float) -> float:
-        if now - self._since > _MEMORY_S:
-            self._before, self._now, self._since = self._now, math.inf, now
-        self._now = min(self._now, took_s)
-        return min(self._before, self._now)
+    def waited(self, took_s: float, now: float) -> float:
+        if self.under_way:
+            self._least = min(self._least + _DRIFT * max(0.0, now - self._at), took_s)
+        else:
+            self._least = took_s
+        self._at = now
+        return took_s - self._least
+
+
+def _seconds(start: str | bytes) -> float:
+    """Since the epoch; nan for what is no such time."""
+    try:
+        return float(str(start).removeprefix("t="))
+    except ValueError:
+        return math.nan
+
+
+def _timeout(text: str | bytes | None) -> float | None:
+    """Seconds of a `grpc-timeout`; None for what is none."""
+    found = _TIMEOUT.fullmatch(str(text))
+    return None if found is None else int(found[1]) * _UNIT_S[found[2]]

@@ -204,23 +204,28 @@ def test_limits_come_from_the_configuration() -> None:
     assert {route["route"]["retry_policy"]["num_retries"] for route in routes_of(snapshot)} == {4}
 
 
-def test_servers_are_told_since_when_calls_wait_and_which_try_it_is() -> None:
-    snapshot = render(CONFIG, LAYOUT, split(GREEN, 5))
-    told = {route["match"]["path"].rpartition("/")[2] for route in routes_of(snapshot) if _tells_the_start(route)}
-    silent = {route["match"]["path"].rpartition("/")[2] for route in routes_of(snapshot) if not _tells_the_start(route)}
+def test_servers_are_told_since_when_every_call_waits_for_how_long_and_which_try_it_is() -> None:
+    [configuration] = render(CONFIG, LAYOUT, split(GREEN, 5)).rds["resources"]
+    [host] = configuration["virtual_hosts"]
 
-    assert told == {"Classify", "BatchClassify"}
-    assert silent.isdisjoint(told)
-    assert snapshot.rds["resources"][0]["virtual_hosts"][0]["include_request_attempt_count"] is True
+    assert {each["header"]["key"]: each["header"]["value"] for each in host["request_headers_to_add"]} == {
+        "x-request-start": "t=%START_TIME(%s.%3f)%",
+        "x-intently-timeout": "%REQ(grpc-timeout)%",
+    }
+    assert {each["append_action"] for each in host["request_headers_to_add"]} == {"OVERWRITE_IF_EXISTS_OR_ADD"}
+    assert host["include_request_attempt_count"] is True
 
 
-def _tells_the_start(route: Json) -> bool:
-    """Whether it sets the header, over whatever a caller says."""
-    return [
-        (each["header"]["key"], each["header"]["value"])
-        for each in route.get("request_headers_to_add", [])
-        if each["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"
-    ] == [("x-request-start", "t=%START_TIME(%s.%3f)%")]
+def test_a_call_whose_rest_never_comes_ends_as_one_that_is_not_answered() -> None:
+    config = with_parts(traffic={"timeout": 7, "batch_timeout": 70})
+    limits = {
+        route["match"]["path"].rpartition("/")[2]: (route["route"]["timeout"], route["route"].get("idle_timeout"))
+        for route in routes_of(render(config, LAYOUT, all_to(BLUE)))
+    }
+
+    assert limits["Classify"] == limits["GetModel"] == ("7s", "8s")
+    assert limits["BatchClassify"] == ("70s", "71s")
+    assert limits["ClassifyStream"] == ("0s", None)
 
 
 def test_a_color_falls_back_to_the_other() -> None:

@@ -313,6 +313,18 @@ async def test_what_waited_in_a_proxy_waits_here_the_less() -> None:
 
 async def test_the_rate_is_learned_while_others_wait_in_a_proxy() -> None:
     desk = Desk(Bounds(1000, max_running=64, max_wait_s=0.5))
+    waited = Caller(waited_s=0.1)
+    tasks = await desk.start(40, caller=waited)
+    for _ in range(200):
+        desk.clock.now += 0.01
+        await desk.let_go()
+        tasks += await desk.start(1, caller=waited)
+
+    assert desk.admission.load().requests_per_s == pytest.approx(100, rel=0.05)
+
+
+async def test_a_wait_elsewhere_is_no_sign_of_an_engine_that_is_full_while_little_runs() -> None:
+    desk = Desk(Bounds(1000, max_running=256, max_wait_s=0.5))
     for _ in range(50):
         tasks = await desk.start(8, caller=Caller(waited_s=0.1))
         desk.clock.now += 0.08
@@ -320,7 +332,8 @@ async def test_the_rate_is_learned_while_others_wait_in_a_proxy() -> None:
             await desk.let_go()
         await asyncio.gather(*tasks)
 
-    assert desk.admission.load().requests_per_s == pytest.approx(100, rel=0.05)
+    assert desk.admission.load().requests_per_s is None
+    assert failures(await desk.start(256)) == []
 
 
 async def test_a_deadline_that_has_passed_is_refused() -> None:

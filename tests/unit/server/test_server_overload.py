@@ -20,7 +20,7 @@ STEP_S, BATCH = 0.02, 8  # the engine ends 400 requests a second
 TICK_S = 0.005
 SECONDS, WARM_UP_S = 10.0, 3.0
 CALLERS = 4
-PROXY_AT_ONCE = 512
+PROXY_AT_ONCE = 256
 
 
 @dataclass(slots=True)
