@@ -168,7 +168,13 @@ def _follow_signals(stop: StopSignal, stream_ages: StreamAges) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     # Not by the loop, which can only take a handler away by bringing the default back: see `_ignore_moves`.
-    signal.signal(signal.SIGUSR1, lambda *_: loop.call_soon_threadsafe(_move_streams, stream_ages))
+    signal.signal(signal.SIGUSR1, lambda *_: _move_soon(loop, stream_ages))
+    signal.siginterrupt(signal.SIGUSR1, False)
+
+
+def _move_soon(loop: asyncio.AbstractEventLoop, stream_ages: StreamAges) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(_move_streams, stream_ages)
 
 
 def _move_streams(stream_ages: StreamAges) -> None:

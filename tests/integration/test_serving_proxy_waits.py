@@ -52,7 +52,7 @@ async def test_a_deadline_that_passed_in_the_proxy_is_no_work_for_the_engine(ser
 
 
 async def test_a_second_try_and_a_call_that_waited_less_are_answered(server: InMemory) -> None:
-    told = [came(30, attempt=2, timeout=20), came(10, timeout=20), came(30)]
+    told = [came(30, attempt=2, timeout=40), came(10, timeout=20), came(30)]
     async with one_under_way(server):
         calls = [server.served.intents.Classify(HELLO, metadata=each, timeout=20) for each in told]
         await server.engine.wait_running(1 + len(calls))

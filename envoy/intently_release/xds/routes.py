@@ -56,6 +56,7 @@ def routes(
         "name": "all",
         "domains": ["*"],
         "include_request_attempt_count": True,
+        "request_headers_to_remove": [key for key, _ in _TOLD],  # where there is nothing to tell, nothing is added
         "request_headers_to_add": [
             {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
             for key, value in _TOLD
@@ -123,7 +124,10 @@ def _methods(traffic: Traffic, target: _Target, mirror_to: Color | None) -> list
 
 
 def _within(limit_s: float) -> Json:
-    """The timeout of a call. It begins when all of the call has come: one whose rest never comes is ended as well."""
+    """The timeout of a call. It begins when all of the call has come; one of which nothing more comes ends as well.
+
+    Not by max_stream_duration, which writes itself into grpc-timeout, over the caller's.
+    """
     return {"timeout": seconds(limit_s), "idle_timeout": seconds(limit_s + 1)}
 
 

@@ -79,7 +79,7 @@ class Admission:
         """
         now = self._clock()
         place = Place(self, caller, now)
-        if caller.waited_s > _TELLING_WAIT_S and self._running >= min(_LEAST_RUNNING, self._bounds.max_running):
+        if caller.waited_s > _TELLING_WAIT_S and not caller.patient and self._runs_enough:
             self._capacity.pressed(now)
         self._refuse_the_late(place, now)
         if self._in_flight >= self._bounds.max_in_flight and not self._make_room(place):
@@ -125,6 +125,11 @@ class Admission:
     def _has_room(self) -> bool:
         """Whether the engine may be given a request at once."""
         return self._running < self._max_running and not len(self._queue)
+
+    @property
+    def _runs_enough(self) -> bool:
+        """Whether the engine has so much that it may be full."""
+        return self._running >= min(_LEAST_RUNNING, self._bounds.max_running)
 
     @property
     def _max_running(self) -> int:

@@ -213,19 +213,23 @@ def test_servers_are_told_since_when_every_call_waits_for_how_long_and_which_try
         "x-intently-timeout": "%REQ(grpc-timeout)%",
     }
     assert {each["append_action"] for each in host["request_headers_to_add"]} == {"OVERWRITE_IF_EXISTS_OR_ADD"}
+    assert host["request_headers_to_remove"] == ["x-request-start", "x-intently-timeout"]
     assert host["include_request_attempt_count"] is True
 
 
 def test_a_call_whose_rest_never_comes_ends_as_one_that_is_not_answered() -> None:
     config = with_parts(traffic={"timeout": 7, "batch_timeout": 70})
     limits = {
-        route["match"]["path"].rpartition("/")[2]: (route["route"]["timeout"], route["route"].get("idle_timeout"))
+        route["match"]["path"].rpartition("/")[2]: [
+            route["route"]["timeout"],
+            *(route["route"].get(name) for name in ("idle_timeout", "max_stream_duration")),
+        ]
         for route in routes_of(render(config, LAYOUT, all_to(BLUE)))
     }
 
-    assert limits["Classify"] == limits["GetModel"] == ("7s", "8s")
-    assert limits["BatchClassify"] == ("70s", "71s")
-    assert limits["ClassifyStream"] == ("0s", None)
+    assert limits["Classify"] == limits["GetModel"] == ["7s", "8s", None]
+    assert limits["BatchClassify"] == ["70s", "71s", None]
+    assert limits["ClassifyStream"] == ["0s", None, None]
 
 
 def test_a_color_falls_back_to_the_other() -> None:
