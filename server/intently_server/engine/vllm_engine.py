@@ -9,6 +9,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -203,8 +204,10 @@ class VllmEngine:
 
         def build() -> AsyncLLM:
             # The engine's processes inherit this: SIGUSR1, which lets streams move, would end them where it goes to a
-            # whole process group, as by a shell's `kill -USR1 %1`.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+            # whole process group, as by a shell's `kill -USR1 %1`. So does Ctrl-C, on which vLLM would end before the
+            # calls in flight are answered. Python's resource tracker, started later, would unblock it in this thread.
+            resource_tracker.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGINT})
             arguments = AsyncEngineArgs(**config.engine_args())
             return AsyncLLM.from_engine_args(arguments, stat_loggers=[logger, _NoPrometheus])
 

@@ -1,6 +1,7 @@
 """How a server with the real engine ends: when a process of it is killed, and in order by SIGTERM."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import time
@@ -81,7 +82,9 @@ async def test_the_death_of_a_part_of_the_engine_ends_the_server(
     assert any(reason_of(rich_status(e)) == "ENGINE_DEAD" for e in codes if "grpc-status-details-bin" in metadata_of(e))
 
 
-async def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_behind(bundle_path: Path, tmp_path: Path) -> None:
+async def test_told_to_end_it_answers_what_is_in_flight_and_leaves_nothing_behind(
+    bundle_path: Path, tmp_path: Path
+) -> None:
     with running_server(bundle_path, tmp_path, "--max-batched-tokens", "512") as server:
         below = server.descendants()
         async with grpc.aio.insecure_channel(server.address) as channel:
@@ -91,6 +94,9 @@ async def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_behind(bundl
             _, in_flight = await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)
 
             assert in_flight
+            for process in below:  # as Ctrl-C does, which goes to all: the engine is needed until the last answer
+                if os.getpgid(process.pid) == os.getpgid(server.process.pid):
+                    process.send_signal(signal.SIGINT)
             server.process.send_signal(signal.SIGTERM)
             results = [result for batch in await asyncio.gather(*batches) for result in batch.results]
 
