@@ -2,25 +2,24 @@
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
-import signal
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from intently_server.admin import AdminPort, StatusReport
 from intently_server.bundle import Bundle, load_bundle
 from intently_server.drain import StopSignal, drain
 from intently_server.engine.base import Engine
-from intently_server.engine.machine import Machine, this_machine
+from intently_server.engine.machine import this_machine
 from intently_server.listening import AddressError, Listening
 from intently_server.parts import Parts
+from intently_server.ready_file import write_ready_file
 from intently_server.security import read_security
 from intently_server.servicer.stream import StreamAges
 from intently_server.settings import Settings
 from intently_server.settings.tuned_on import warn_of_differences
+from intently_server.signals import follow_signals, ignore_moves
 from intently_server.warmup import golden_tolerance, warm_up
 
 logger = logging.getLogger(__name__)
@@ -33,6 +32,27 @@ _HEARD_S = 0.1  # time for those who watch health to hear of the end before thei
 _SHUTDOWN_S = 10.0  # time for a healthy engine to end by itself
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What is different for a server that is one of several front ends. Signals and the admin port are not its own.
+
+    Attributes:
+        own_addresses: Where it listens too, and nobody else. There is one at least: of an address that others listen on
+            too, nobody can say whether gRPC has left it.
+        revision: Of the bundle, whose weights another process has verified.
+        late: Whether the others serve already: then it listens once it can answer, and no sooner, since the kernel
+            gives connections to all who listen.
+        on_parts: Given what the server is made of.
+        before_serving: Awaited once it can answer, before it says that it is SERVING.
+    """
+
+    own_addresses: Sequence[str]
+    revision: str
+    late: bool
+    on_parts: Callable[[Parts], None]
+    before_serving: Callable[[], Awaitable[None]]
+
+
 async def serve(
     settings: Settings,
     start_engine: EngineFactory,
@@ -40,6 +60,7 @@ async def serve(
     on_ready: Callable[[str, Bundle], None] = lambda _address, _bundle: None,
     stop: StopSignal | None = None,
     stream_ages: StreamAges | None = None,
+    membership: Membership | None = None,
 ) -> int:
     """Serves until SIGTERM, SIGINT, `stop`, or the engine's death. Returns the exit code: 0, or 1 after that death.
 
@@ -52,6 +73,7 @@ async def serve(
         on_ready: Called with the address once the server is SERVING.
         stop: Ends the server when set, and hurries it when set again; signals do the same.
         stream_ages: Lets the streams that are open move; SIGUSR1 does the same.
+        membership: Of several front ends; None for a server by itself.
 
     Raises:
         BundleError: if the bundle cannot be served, or the engine gives other answers than it was packaged with.
@@ -59,32 +81,34 @@ async def serve(
         SecurityProblem: if certificates or tokens cannot be used.
     """
     stop, stream_ages = stop or StopSignal(), stream_ages or StreamAges()
-    _follow_signals(stop, stream_ages)
+    if membership is None:
+        follow_signals(stop.set, lambda: move_streams(stream_ages))
     security = await asyncio.to_thread(read_security, settings)
-    bundle = await asyncio.to_thread(load_bundle, settings.bundle)
+    verified = None if membership is None else membership.revision
+    bundle = await asyncio.to_thread(load_bundle, settings.bundle, verified)
     machine = await asyncio.to_thread(this_machine)
-    warn_of_differences(settings, bundle.model, machine)
+    if membership is None:
+        warn_of_differences(settings, bundle.model, machine)
     parts = Parts.of(settings, bundle, stream_ages)
     telemetry = parts.telemetry
     await parts.health.starting()
-    server = Listening(parts, security)
+    engine: Engine | None = None
+    if membership is not None:
+        membership.on_parts(parts)
+        if membership.late and (engine := await _started(parts, start_engine, stop, membership)) is None:
+            return 0
+    server = Listening(parts, security, membership.own_addresses if membership else ())
     address = server.address
     admin = AdminPort(telemetry, StatusReport(telemetry, bundle.model, settings, address))
-    admin_address = await _open_admin(admin, settings.admin_address)
+    admin_address = await open_admin(admin, "" if membership else settings.admin_address)
     await server.start()
     telemetry.start()
     following = asyncio.ensure_future(security.watch())
-    engine: Engine | None = None
     try:
-        if stop.is_set():
+        engine = engine or await _started(parts, start_engine, stop, membership)
+        if engine is None:
             return 0
-        starting = asyncio.ensure_future(_start(parts, start_engine))
-        await _first(starting, stop)
-        if stop.is_set() and not starting.done():
-            return await _give_up(starting)
-        engine = starting.result()
-        await parts.health.serving()
-        _write_ready_file(settings.ready_file, address, admin_address, machine)
+        write_ready_file(settings.ready_file, address, admin_address, machine)
         logger.info("serving %s revision %s on %s", bundle.model.name, bundle.model.revision[:12], address)
         on_ready(address, bundle)
         return await _until_the_end(parts, engine, stop)
@@ -96,11 +120,12 @@ async def serve(
             await engine.shutdown(_SHUTDOWN_S if engine.alive else _DEAD_GRACE_S)
         await admin.close()
         await telemetry.close()
-        _ignore_moves()
+        if membership is None:
+            ignore_moves()
         logger.info("stopped")
 
 
-async def _open_admin(admin: AdminPort, wanted: str) -> str:
+async def open_admin(admin: AdminPort, wanted: str) -> str:
     """Opens the admin port and says where it is; returns its address, or "" where none is wanted."""
     if not wanted:
         return ""
@@ -112,29 +137,46 @@ async def _open_admin(admin: AdminPort, wanted: str) -> str:
     return address
 
 
-async def _start(parts: Parts, start_engine: EngineFactory) -> Engine:
-    """Starts the engine, checks its answers, and lets the lifecycle serve."""
+async def _started(
+    parts: Parts, start_engine: EngineFactory, stop: StopSignal, membership: Membership | None
+) -> Engine | None:
+    """The engine, once the server serves by it; None if `stop` was set before."""
+    if stop.is_set():
+        return None
+    starting = asyncio.ensure_future(_start(parts, start_engine, membership))
+    await _first(starting, stop)
+    if stop.is_set() and not starting.done():
+        await _give_up(starting)
+        return None
+    engine = starting.result()
+    await parts.health.serving()
+    return engine
+
+
+async def _start(parts: Parts, start_engine: EngineFactory, membership: Membership | None) -> Engine:
+    """Starts the engine, checks its answers, and serves."""
     settings = parts.settings
     engine = await start_engine(settings, parts.bundle)
     try:
         tolerance = golden_tolerance(settings.dtype, parts.bundle.manifest.quantization.method)
         await warm_up(parts.bundle.model, engine, tolerance)
+        if membership is not None:
+            await membership.before_serving()
     except BaseException:
         await engine.shutdown(_SHUTDOWN_S)
         raise
-    parts.telemetry.watch(engine)
+    parts.vitals.watch(engine)
     parts.lifecycle.serve(parts.classifier(engine))
     return engine
 
 
-async def _give_up(starting: "asyncio.Future[Engine]") -> int:
+async def _give_up(starting: "asyncio.Future[Engine]") -> None:
     """A signal came before the engine was ready: it is ended as it is."""
     logger.info("stopping before the engine was ready")
     starting.cancel()
     await asyncio.wait([starting])
     if not starting.cancelled() and starting.exception() is None:
         await starting.result().shutdown(_SHUTDOWN_S)
-    return 0
 
 
 async def _until_the_end(parts: Parts, engine: Engine, stop: StopSignal) -> int:
@@ -162,29 +204,10 @@ async def _stopped(parts: Parts, stop: StopSignal) -> None:
     await drain(parts.lifecycle, parts.health, stop, delay_s=settings.drain_delay, timeout_s=settings.drain_timeout)
 
 
-def _follow_signals(stop: StopSignal, stream_ages: StreamAges) -> None:
-    """Before anything else: what SIGUSR1 does to a process without a handler is to end it."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    # Not by the loop, which can only take a handler away by bringing the default back: see `_ignore_moves`.
-    signal.signal(signal.SIGUSR1, lambda *_: _move_soon(loop, stream_ages))
-    signal.siginterrupt(signal.SIGUSR1, False)
-
-
-def _move_soon(loop: asyncio.AbstractEventLoop, stream_ages: StreamAges) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended
-        loop.call_soon_threadsafe(_move_streams, stream_ages)
-
-
-def _move_streams(stream_ages: StreamAges) -> None:
+def move_streams(stream_ages: StreamAges) -> None:
+    """Tells the streams that are open to end in order, and says how many."""
     count, over_s = stream_ages.move()
     logger.info("moving: telling open streams to end in order, for others to be opened: %d, over %g s", count, over_s)
-
-
-def _ignore_moves() -> None:
-    """Before the loop ends, and without a moment of the default between: a late SIGUSR1 would change the exit code."""
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 async def _engine_death(engine: Engine) -> None:
@@ -197,13 +220,3 @@ async def _first(future: "asyncio.Future[Any]", stop: StopSignal) -> None:
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait([future, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-
-
-def _write_ready_file(path: Path | None, address: str, admin_address: str, machine: Machine) -> None:
-    if path is None:
-        return
-    ready = {"address": address, "admin": admin_address, "pid": os.getpid()}
-    ready |= {"machine": machine.hardware, "vllm": machine.vllm}
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(ready), encoding="utf-8")
-    partial.replace(path)

@@ -55,6 +55,19 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
+    def add(self, other: "Histogram") -> None:
+        """Counts what another of the same bounds has counted. Of its examples those that are newer are kept."""
+        self.counts = [own + its for own, its in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+        for index, exemplar in other.exemplars.items():
+            kept = self.exemplars.get(index)
+            if kept is None or exemplar.time_s > kept.time_s:
+                self.exemplars[index] = exemplar
+
+    def become(self, other: "Histogram") -> None:
+        """Tells what another has counted, which counts no more itself."""
+        self.counts, self.sum, self.exemplars = other.counts, other.sum, other.exemplars
+
     def cumulative(self) -> list[tuple[str, float]]:
         """Each bucket's upper bound as Prometheus writes it, the last "+Inf", and how many values do not exceed it."""
         bounds = [*map(str, self.bounds), "+Inf"]
@@ -85,6 +98,10 @@ class HistogramFamily:
     def member(self, attributes: Attributes) -> Histogram:
         """The histogram with these attributes; always the same one."""
         return self._members.setdefault(tuple(sorted(attributes.items())), Histogram(self._bounds))
+
+    def empty(self) -> "HistogramFamily":
+        """One like this, in which nothing is counted yet."""
+        return HistogramFamily(self.name, self.unit, self.description, self._bounds)
 
     def members(self) -> list[tuple[dict[str, str], Histogram]]:
         """All histograms, with their attributes."""

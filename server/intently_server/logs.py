@@ -10,6 +10,7 @@ from opentelemetry.trace import format_span_id, format_trace_id, get_current_spa
 from pythonjsonlogger.json import JsonFormatter
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_OF_FRONT_END = "%(asctime)s %(levelname)s front end {} %(name)s: %(message)s"
 
 _OURS = "intently_server"
 _LIBRARIES = ("aiohttp", "asyncio", "grpc")
@@ -21,7 +22,7 @@ _DONE_BY_CALLERS = ("Invalid encoding on ", "ExecuteBatchError raised in core ",
 _REPEAT_S = 60.0  # what an exporter says is not repeated sooner
 
 
-def configure_logs(level: str, log_format: str = "text") -> None:
+def configure_logs(level: str, log_format: str = "text", front_end: int | None = None) -> None:
     """Sends the server's own log to standard error, and of the libraries in this process what is worth a warning.
 
     Leaves the engine's loggers alone.
@@ -29,13 +30,18 @@ def configure_logs(level: str, log_format: str = "text") -> None:
     Args:
         level: Of the server's own log.
         log_format: "text", or "json" for an object a line, with the ids of the trace that a record belongs to.
+        front_end: The number of this process, where it is one of several front ends: each line has it.
     """
-    formatter = _JsonFormatter() if log_format == "json" else logging.Formatter(FORMAT)
+    formatter = _JsonFormatter(front_end) if log_format == "json" else _text_formatter(front_end)
     _send(_OURS, level, formatter)
     for name in _LIBRARIES:
         _send(name, "WARNING", formatter)
     logging.getLogger(_GRPC).addFilter(_is_not_done_by_callers)
     _send(_EXPORTERS, "WARNING", formatter).addFilter(SeldomFilter(_REPEAT_S))
+
+
+def _text_formatter(front_end: int | None) -> logging.Formatter:
+    return logging.Formatter(FORMAT if front_end is None else _OF_FRONT_END.format(front_end))
 
 
 def _send(name: str, level: str, formatter: logging.Formatter) -> logging.Handler:
@@ -80,16 +86,20 @@ class SeldomFilter(logging.Filter):
 class _JsonFormatter(JsonFormatter):
     """Objects of timestamp, level, logger, message, trace_id, span_id, and exc_info where there is one.
 
-    The ids are those of the current span as W3C writes them, null outside of any.
+    The ids are those of the current span as W3C writes them, null outside of any. One of several front ends adds its
+    number as front_end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, front_end: int | None) -> None:
         super().__init__("{message}", style="{", timestamp=True)
+        self._front_end = front_end
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         super().add_fields(log_data, record, message_dict)
         span = get_current_span().get_span_context()
         log_data["level"] = record.levelname
+        if self._front_end is not None:
+            log_data["front_end"] = self._front_end
         log_data["logger"] = record.name
         log_data["trace_id"] = format_trace_id(span.trace_id) if span.is_valid else None
         log_data["span_id"] = format_span_id(span.span_id) if span.is_valid else None

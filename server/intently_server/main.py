@@ -1,27 +1,27 @@
 """The command intently-server: settings in, exit code out."""
 
-import asyncio
-import gc
-import importlib
 import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from functools import partial
 
 import uvloop
 
-from intently_server.app import serve
+from intently_server.app import EngineFactory, serve
 from intently_server.bundle import Bundle, BundleError
-from intently_server.engine.base import Engine
-from intently_server.engine.environment import prepare_environment
+from intently_server.engine.seat import SeatsProblem
+from intently_server.front_ends import FrontEndProblem, Patience, SharedEngine, StartFailed, serve_together
 from intently_server.listening import AddressError
 from intently_server.logs import configure_logs
 from intently_server.security import SecurityProblem
 from intently_server.settings import Settings, SettingsProblem, read_settings
 from intently_server.settings.tuned_on import say_what_was_taken
+from intently_server.with_vllm import SHARED_VLLM, start_vllm
 
 UNUSABLE = 2
+_PATIENCE = Patience()
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,20 @@ def main() -> None:
     os._exit(code)  # all is closed; torch's own teardown would take two seconds more, with nobody serving
 
 
-def run(arguments: list[str]) -> int:
-    """Runs the server with these arguments and returns its exit code."""
+def run(
+    arguments: Sequence[str],
+    start_engine: EngineFactory = start_vllm,
+    shared_engine: SharedEngine = SHARED_VLLM,
+    patience: Patience = _PATIENCE,
+) -> int:
+    """Runs the server with these arguments and returns its exit code.
+
+    Args:
+        arguments: Flags.
+        start_engine: Starts the engine of a server that is one process.
+        shared_engine: How the engine of several front ends is started.
+        patience: With these.
+    """
     try:
         settings = read_settings(arguments)
     except SettingsProblem as problem:
@@ -45,43 +57,20 @@ def run(arguments: list[str]) -> int:
     configure_logs(settings.log_level, settings.log_format)
     say_what_was_taken(settings)
     try:
-        return uvloop.run(serve(settings, start_vllm, on_ready=partial(_say_how_to_call, settings)))
+        on_ready = partial(_say_how_to_call, settings)
+        if settings.front_ends > 1:
+            return uvloop.run(serve_together(settings, shared_engine, on_ready=on_ready, patience=patience))
+        return uvloop.run(serve(settings, start_engine, on_ready=on_ready))
     except BundleError as error:
         return _unusable(f"cannot serve bundle {settings.bundle}: {error}")
-    except (AddressError, SecurityProblem) as error:
+    except (AddressError, SecurityProblem, SeatsProblem, FrontEndProblem) as error:
         return _unusable(str(error))
+    except StartFailed as error:
+        logger.error("%s", error)  # its own log has the trace
+        return 1
     except Exception:
         logger.exception("the server failed")
         return 1
-
-
-async def start_vllm(settings: Settings, bundle: Bundle) -> Engine:
-    """Starts vLLM for a bundle. Imports it only now, in a thread: it takes seconds, and reads the environment."""
-    prepare_environment(settings.engine_log_level)
-    vllm_engine = await asyncio.to_thread(importlib.import_module, "intently_server.engine.vllm_engine")
-    logger.info("starting vLLM for %s; this takes from half a minute to some minutes", bundle.model.name)
-    engine: Engine = await vllm_engine.VllmEngine.start(
-        vllm_engine.VllmConfig(
-            checkpoint=bundle.path,
-            labels=bundle.model.labels,
-            max_input_tokens=bundle.model.limits.max_input_tokens,
-            dtype=settings.dtype,
-            max_batched_tokens=settings.max_batched_tokens,
-            max_sequences=settings.max_sequences,
-            kv_cache_gib=settings.kv_cache_gib,
-            gpu_memory_utilization=settings.gpu_memory_utilization,
-            tensor_parallel_size=settings.tensor_parallel_size,
-            data_parallel_size=settings.data_parallel_size,
-            executor=settings.executor,
-            enforce_eager=settings.enforce_eager,
-            async_scheduling=settings.async_scheduling,
-            name=bundle.model.name,
-            metrics=settings.keeps_engine_metrics,
-        )
-    )
-    gc.collect()
-    gc.freeze()  # a full collection would look through all that vLLM has imported: 0.4 s in which nobody is answered
-    return engine
 
 
 def _say_how_to_call(settings: Settings, address: str, bundle: Bundle) -> None:

@@ -11,7 +11,7 @@ from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
 from intently_server.servicer.stream import StreamAges
 from intently_server.settings import Settings
-from intently_server.telemetry import Telemetry, Vitals
+from intently_server.telemetry import OwnVitals, Telemetry
 from intently_server.validation import QueryLimits, QueryValidator
 
 
@@ -25,6 +25,7 @@ class Parts:
     lifecycle: Lifecycle
     health: Health
     admission: Admission
+    vitals: OwnVitals
     telemetry: Telemetry
     stream_ages: StreamAges
 
@@ -35,7 +36,7 @@ class Parts:
         admission = Admission(
             Bounds(settings.max_in_flight, settings.max_queued_tokens, settings.max_running, settings.max_wait)
         )
-        vitals = Vitals(lifecycle, admission, settings.max_in_flight)
+        vitals = OwnVitals(lifecycle, admission, settings.max_in_flight)
         return cls(
             settings=settings,
             bundle=bundle,
@@ -43,7 +44,9 @@ class Parts:
             lifecycle=lifecycle,
             health=Health(model_service=settings.model_service),
             admission=admission,
-            telemetry=Telemetry(settings, bundle.model, vitals, os.environ),
+            vitals=vitals,
+            # One of several front ends counts; the first process adds up what they have counted, and exports that.
+            telemetry=Telemetry(settings, bundle.model, vitals, os.environ, exports=settings.front_ends == 1),
             stream_ages=stream_ages,
         )
 

@@ -21,16 +21,27 @@ IMPORTS = {
     "vllm:PoolingParams": "vllm.pooling_params:PoolingParams",
     "vllm.inputs:tokens_input": "vllm.inputs.engine:tokens_input",
     "vllm.v1.engine.async_llm:AsyncLLM": "vllm.v1.engine.async_llm:AsyncLLM",
+    "vllm.v1.engine.core:EngineCoreProc": "vllm.v1.engine.core:EngineCoreProc",
     "vllm.v1.engine.exceptions:EngineDeadError": "vllm.v1.engine.exceptions:EngineDeadError",
+    "vllm.v1.engine.utils:EngineZmqAddresses": "vllm.v1.engine.utils:EngineZmqAddresses",
+    "vllm.v1.engine.utils:launch_core_engines": "vllm.v1.engine.utils:launch_core_engines",
+    "vllm.v1.executor:Executor": "vllm.v1.executor.abstract:Executor",
     "vllm.v1.metrics.loggers:PrometheusStatLogger": "vllm.v1.metrics.loggers:PrometheusStatLogger",
     "vllm.v1.metrics.loggers:StatLoggerBase": "vllm.v1.metrics.loggers:StatLoggerBase",
 }
 FUNCTIONS = {
     "tokens_input": ("inputs/engine.py", "tokens_input"),
     "AsyncLLM.from_engine_args": ("v1/engine/async_llm.py", "AsyncLLM.from_engine_args"),
+    "AsyncLLM.from_vllm_config": ("v1/engine/async_llm.py", "AsyncLLM.from_vllm_config"),
     "AsyncLLM.encode": ("v1/engine/async_llm.py", "AsyncLLM.encode"),
     "AsyncLLM.errored": ("v1/engine/async_llm.py", "AsyncLLM.errored"),
     "AsyncLLM.shutdown": ("v1/engine/async_llm.py", "AsyncLLM.shutdown"),
+    "AsyncEngineArgs.create_engine_config": ("engine/arg_utils.py", "EngineArgs.create_engine_config"),
+    "Executor.get_class": ("v1/executor/abstract.py", "Executor.get_class"),
+    "launch_core_engines": ("v1/engine/utils.py", "launch_core_engines"),
+    "CoreEngineProcManager.finished_procs": ("v1/engine/utils.py", "CoreEngineProcManager.finished_procs"),
+    "CoreEngineProcManager.shutdown": ("v1/engine/utils.py", "CoreEngineProcManager.shutdown"),
+    "DPCoordinator.shutdown": ("v1/engine/coordinator.py", "DPCoordinator.shutdown"),
     "EngineDeadError.__init__": ("v1/engine/exceptions.py", "EngineDeadError.__init__"),
     "StatLoggerBase.__init__": ("v1/metrics/loggers.py", "StatLoggerBase.__init__"),
     "StatLoggerBase.record": ("v1/metrics/loggers.py", "StatLoggerBase.record"),
@@ -74,6 +85,7 @@ FIELDS = {
             "use_tqdm_on_load",
         ],
     ),
+    "EngineZmqAddresses": ("v1/engine/utils.py", ("EngineZmqAddresses",), ["inputs", "outputs"]),
     "PoolingParams": ("pooling_params.py", ("PoolingParams",), ["task", "use_activation"]),
     "PoolingOutput": ("outputs.py", ("PoolingOutput",), ["data"]),
     "SchedulerStats": (
@@ -96,6 +108,7 @@ FIELDS = {
     ),
 }
 ATTRIBUTES = {
+    "DPCoordinator": ("v1/engine/coordinator.py", "DPCoordinator.__init__", ["proc"]),
     "PoolingRequestOutput": ("outputs.py", "PoolingRequestOutput.__init__", ["outputs", "num_cached_tokens"]),
     "IterationStats": (
         "v1/metrics/stats.py",
@@ -103,6 +116,10 @@ ATTRIBUTES = {
         ["prompt_token_stats", "num_preempted_reqs", "finished_requests"],
     ),
 }
+# What `launch_core_engines` yields is a tuple in one version, and has these fields in the other.
+LAUNCHED = ("v1/engine/utils.py", ("CoreEngineLaunch",), ["engine_manager", "coordinator"])
+CONSTANTS = {"EngineCoreProc.ENGINE_CORE_DEAD": ("v1/engine/core.py", "EngineCoreProc", "ENGINE_CORE_DEAD")}
+KEYS = {"client_addresses": ("v1/engine/core_client.py", "client_addresses")}
 ABSTRACT = {"StatLoggerBase": ("v1/metrics/loggers.py", "StatLoggerBase")}
 ENVIRONMENT = ["VLLM_LOGGING_LEVEL", "VLLM_NO_USAGE_STATS", "VLLM_WORKER_MULTIPROC_METHOD", "VLLM_HOST_IP"]
 
@@ -120,6 +137,9 @@ def record(package: Path) -> tuple[str, dict[str, Any]]:
         "functions": {name: text for name, text in functions.items() if text is not None},
         "fields": {name: source.fields(*where) for name, where in FIELDS.items()},
         "attributes": {name: source.attributes(*where) for name, where in ATTRIBUTES.items()},
+        "launched": source.fields(*LAUNCHED),
+        "constants": {name: source.constant(*where) for name, where in CONSTANTS.items()},
+        "keys": {name: source.keys(*where) for name, where in KEYS.items()},
         "abstract": {name: source.abstract(*where) for name, where in ABSTRACT.items()},
         "environment": source.environment(ENVIRONMENT),
     }
@@ -175,6 +195,25 @@ class _Source:
             if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store)
         }
         return [name for name in names if name in set_here]
+
+    def constant(self, file: str, owner: str, name: str) -> str | None:
+        """What a class sets an attribute of its own to, in source form."""
+        for node in getattr(self._definition(file, owner), "body", []):
+            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+                return ast.unparse(node.value)
+        return None
+
+    def keys(self, file: str, name: str) -> list[str]:
+        """Those that a dictionary of this name must have."""
+        read = {
+            str(node.slice.value)
+            for node in ast.walk(self._module(file))
+            if isinstance(node, ast.Subscript)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == name
+            and isinstance(node.slice, ast.Constant)
+        }
+        return sorted(read)
 
     def abstract(self, file: str, name: str) -> list[str]:
         """The methods that a subclass must have."""

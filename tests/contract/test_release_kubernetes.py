@@ -92,7 +92,11 @@ def test_ports_and_volumes_that_are_named_exist(folder: Path) -> None:
             assert port in {*ports, *ports.values()}
         mounted = {each["name"] for run in (*pod.get("initContainers", ()), container) for each in run["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
-        assert {"grpc", "metrics"} == set(ports)
+        assert {"grpc", "metrics"} == {name for name in ports if not name.startswith("front-end-")}
+    [policy] = manifests.kinds("NetworkPolicy")
+    called = {port["port"] for port in policy["spec"]["ingress"][0]["ports"]}
+    for color in Color:
+        assert called == {port["name"] for port in manifests.server(color)["ports"]} - {"metrics"}
     for service in manifests.kinds("Service"):
         assert [port["targetPort"] for port in service["spec"]["ports"]] == ["grpc"]
 

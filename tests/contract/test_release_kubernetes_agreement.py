@@ -48,8 +48,13 @@ def test_ports_are_those_of_the_configuration(folder: Path) -> None:
         # A headless name stands for the pods: its port is theirs.
         assert [port["port"] for port in service["spec"]["ports"]] == [port_of(endpoint)]
         own = {port["name"]: port["containerPort"] for port in manifests.server(color)["ports"]}
+        front_ends = {name: own.pop(name) for name in tuple(own) if name.startswith("front-end-")}
         assert own == {"grpc": port_of(settings.address), "metrics": port_of(settings.admin_address)}
         assert own["grpc"] == port_of(endpoint)
+        several = CONFIG.servers.model_copy(update={"front_ends": settings.front_ends})
+        called = CONFIG.model_copy(update={"servers": several}).own_addresses(color, endpoint)
+        assert [*front_ends.values()] == [port_of(each) for each in called]
+        assert [*front_ends.values()][:1] == [settings.front_end_port] * (settings.front_ends > 1)
         assert {host_of(settings.address), host_of(settings.admin_address)} == {"0.0.0.0"}  # noqa: S104  # of a pod
 
 
@@ -106,6 +111,13 @@ def test_variables_that_a_service_would_bring_are_kept_away(monkeypatch: pytest.
     assert all(
         each["spec"]["template"]["spec"]["enableServiceLinks"] is False for each in manifests.kinds("Deployment")
     )
+
+
+def test_servers_have_several_front_ends_where_the_overlay_says_so() -> None:
+    assert CONFIG.servers.front_ends == 1
+    assert {folder.name: Manifests(folder).settings(color).front_ends for folder in BUILT for color in Color} == {
+        folder.name: 2 if folder.name == "front-ends" else 1 for folder in BUILT
+    }
 
 
 def test_each_server_of_the_overlays_has_the_gpus_that_it_uses() -> None:

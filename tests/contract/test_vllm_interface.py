@@ -19,8 +19,11 @@ from support.paths import ROOT
 
 SERVER = ROOT / "server" / "intently_server"
 ENGINE = SERVER / "engine" / "vllm_engine.py"
-METRICS = SERVER / "engine" / "vllm_metrics.py"
+CORE = SERVER / "engine" / "vllm_core.py"
+CONFIG = SERVER / "engine" / "vllm_config.py"
+METRICS = SERVER / "engine" / "engine_figures.py"
 TREE = ast.parse(ENGINE.read_text(encoding="utf-8"))
+CORE_TREE = ast.parse(CORE.read_text(encoding="utf-8"))
 METRICS_TREE = ast.parse(METRICS.read_text(encoding="utf-8"))
 RECORDED: dict[str, dict[str, Any]] = json.loads(recorder.RECORD.read_text(encoding="utf-8"))
 
@@ -63,7 +66,7 @@ def _without_annotations(arguments: ast.arguments) -> ast.arguments:
 
 def calls(function: str) -> Iterator[tuple[list[ast.expr], dict[str, ast.expr]]]:
     """What the engine passes to a function of this source form, called or handed to asyncio.to_thread."""
-    for node in ast.walk(TREE):
+    for node in (*ast.walk(TREE), *ast.walk(CORE_TREE)):
         if not isinstance(node, ast.Call):
             continue
         handed = ast.unparse(node.func) == "asyncio.to_thread" and ast.unparse(node.args[0]) == function
@@ -80,8 +83,8 @@ def attributes_of(*roots: str, tree: ast.Module = TREE) -> set[str]:
 
 
 def dictionary_keys(function: str) -> set[str]:
-    """The keys of the dictionary that a function of the engine returns."""
-    for node in ast.walk(TREE):
+    """The keys of the dictionary that a function of the engine's configuration returns."""
+    for node in ast.walk(ast.parse(CONFIG.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name == function:
             returned = next(each.value for each in ast.walk(node) if isinstance(each, ast.Return))
             return {str(ast.literal_eval(key)) for key in returned.keys}  # type: ignore[union-attr]
@@ -101,7 +104,7 @@ def test_the_installed_version_is_as_it_was_recorded() -> None:
     assert interface == RECORDED[version]
 
 
-def test_vllm_is_imported_in_one_module_and_nothing_but_what_is_listed() -> None:
+def test_vllm_is_imported_in_two_modules_and_nothing_but_what_is_listed() -> None:
     found = {}
     for file in SERVER.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -110,7 +113,7 @@ def test_vllm_is_imported_in_one_module_and_nothing_but_what_is_listed() -> None
             if isinstance(node, ast.Import):
                 found.update({each.name: file for each in node.names if each.name.split(".")[0] == "vllm"})
     assert set(found) == set(recorder.IMPORTS)
-    assert set(found.values()) == {ENGINE}
+    assert set(found.values()) == {ENGINE, CORE}
 
 
 @all_versions
@@ -132,6 +135,13 @@ def test_all_that_is_listed_is_there(version: str) -> None:
     [
         ("tokens_input", "tokens_input"),
         ("AsyncLLM.from_engine_args", "AsyncLLM.from_engine_args"),
+        ("AsyncLLM.from_vllm_config", "AsyncLLM.from_vllm_config"),
+        ("AsyncEngineArgs(**config.engine_args()).create_engine_config", "AsyncEngineArgs.create_engine_config"),
+        ("Executor.get_class", "Executor.get_class"),
+        ("launch_core_engines", "launch_core_engines"),
+        ("self._manager.finished_procs", "CoreEngineProcManager.finished_procs"),
+        ("self._manager.shutdown", "CoreEngineProcManager.shutdown"),
+        ("self._coordinator.shutdown", "DPCoordinator.shutdown"),
         ("self._llm.encode", "AsyncLLM.encode"),
         ("self._llm.shutdown", "AsyncLLM.shutdown"),
     ],
@@ -152,6 +162,36 @@ def test_every_field_that_is_passed_exists(version: str) -> None:
     assert dictionary_keys("engine_args") <= set(fields["AsyncEngineArgs"])
     assert pooling
     assert all(set(named) <= set(fields["PoolingParams"]) for named in pooling)
+    [(_, addresses)] = calls("EngineZmqAddresses")
+    assert set(addresses) == set(fields["EngineZmqAddresses"])
+
+
+@all_versions
+def test_what_launching_yields_is_known(version: str) -> None:
+    interface = VERSIONS[version]
+    result = interface["functions"]["launch_core_engines"].partition(" -> ")[2]
+
+    if interface["launched"]:  # as attributes
+        assert result == "Iterator[CoreEngineLaunch]"
+        assert attributes_of("launched", tree=CORE_TREE) == set(interface["launched"])
+    else:  # in this order
+        assert result.startswith("Iterator[tuple[CoreEngineProcManager | ")
+        assert result.split(", ")[1] == "DPCoordinator | None"
+
+
+@all_versions
+def test_a_client_is_told_all_that_it_must_be(version: str) -> None:
+    [(_, named)] = calls("AsyncLLM.from_vllm_config")
+    told = named["client_addresses"]
+
+    assert isinstance(told, ast.Dict)
+    assert sorted(ast.literal_eval(key) for key in told.keys if key) == VERSIONS[version]["keys"]["client_addresses"]
+
+
+@all_versions
+def test_an_engine_says_of_its_death_what_we_say_for_it(version: str) -> None:
+    assert attributes_of("EngineCoreProc", tree=CORE_TREE) == {"ENGINE_CORE_DEAD"}
+    assert VERSIONS[version]["constants"]["EngineCoreProc.ENGINE_CORE_DEAD"]
 
 
 @all_versions
@@ -164,6 +204,7 @@ def test_every_attribute_that_is_read_exists(version: str) -> None:
     assert attributes_of("final.outputs", "output.outputs") <= set(interface["fields"]["PoolingOutput"])
     assert attributes_of("scheduler_stats") <= set(interface["fields"]["SchedulerStats"])
     assert interface["functions"]["AsyncLLM.errored"].startswith("@property")
+    assert attributes_of("coordinator", tree=CORE_TREE) <= {*interface["attributes"]["DPCoordinator"]}
 
 
 @all_versions

@@ -11,7 +11,7 @@ from intently_server.settings import Settings
 
 def vllm_config(settings: Settings, bundle: Bundle) -> Any:
     """A `VllmConfig`, without metrics. Imports vLLM, which reads the environment: `prepare_environment` comes first."""
-    config = importlib.import_module("intently_server.engine.vllm_engine").VllmConfig
+    config = importlib.import_module("intently_server.engine.vllm_config").VllmConfig
     own = {
         "checkpoint": bundle.path,
         "labels": bundle.model.labels,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from intently_server.bundle import Bundle
 from intently_server.engine.base import EngineLoad, EngineOutput
+from intently_server.engine.engine_figures import Figures
 from intently_server.errors import Unavailable
 from intently_server.settings import Settings
 from support.paced_engine import PacedEngine, PacedEngineFactory
@@ -85,6 +86,10 @@ class FaultyEngine:
     def load(self) -> EngineLoad:
         """See `Engine.load`."""
         return self._engine.load()
+
+    def figures(self) -> Figures:
+        """See `Engine.figures`."""
+        return self._engine.figures()
 
     async def shutdown(self, timeout_s: float) -> None:
         """See `Engine.shutdown`."""

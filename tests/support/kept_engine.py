@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from intently_server.bundle import Bundle
 from intently_server.engine.base import Engine, EngineLoad
-from intently_server.main import start_vllm
 from intently_server.settings import Settings
+from intently_server.with_vllm import start_vllm
 from support.serving import Served
 
 IDLE = EngineLoad(running=0, waiting=0)

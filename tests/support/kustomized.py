@@ -16,7 +16,7 @@ Object = dict[str, Any]
 FOLDER = ROOT / "envoy" / "kubernetes"
 BUILT = (FOLDER / "base", *sorted(path.parent for path in FOLDER.glob("overlays/*/kustomization.yaml")))
 _KNOWN = {"apiVersion", "kind", "resources", "patches"}
-_TARGETS = {"kind", "labelSelector"}
+_TARGETS = ({"kind", "labelSelector"}, {"kind", "name"})
 
 
 def built(folder: Path) -> list[Object]:
@@ -54,8 +54,10 @@ def _resource(path: Path) -> list[Object]:
 
 
 def _is_target(each: Object, target: Object) -> bool:
-    if set(target) != _TARGETS:
+    if set(target) not in _TARGETS:
         raise ValueError(f"a target by {set(target)}")
+    if "name" in target:
+        return bool((each["kind"], each["metadata"]["name"]) == (target["kind"], target["name"]))
     label, _, value = target["labelSelector"].partition("=")
     return bool(each["kind"] == target["kind"] and each["metadata"].get("labels", {}).get(label) == value)
 

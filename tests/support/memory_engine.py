@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from intently_server.bundle import Bundle
 from intently_server.engine.base import EngineLoad, EngineOutput
+from intently_server.engine.engine_figures import Figures
 from intently_server.errors import EngineDead
 from intently_server.settings import Settings
 
@@ -63,6 +64,10 @@ class MemoryEngine:
     def load(self) -> EngineLoad:
         """See `Engine.load`."""
         return EngineLoad(self._running, 0)
+
+    def figures(self) -> Figures:
+        """See `Engine.figures`."""
+        return {}
 
     async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002
         """See `Engine.shutdown`."""

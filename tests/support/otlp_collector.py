@@ -28,12 +28,15 @@ class Collector:
     Attributes:
         endpoint: URL for --otlp-endpoint.
         exports: Requests for traces that came.
+        resources: Attributes of those who sent traces.
+        senders: Attributes of those who sent metrics, one for each request.
     """
 
     def __init__(self) -> None:
         self.endpoint = ""
         self.exports = 0
-        self.resources: list[dict[str, Any]] = []  # attributes
+        self.resources: list[dict[str, Any]] = []
+        self.senders: list[dict[str, Any]] = []
         self.spans: list[Span] = []
         self.metrics: list[dict[str, Any]] = []  # Metric messages of each request, by name
         self._answers = asyncio.Event()
@@ -78,6 +81,7 @@ class Collector:
     async def _take_metrics(self, data: bytes, _context: Any) -> bytes:
         request = ExportMetricsServiceRequest.FromString(data)
         scopes = [scope for resource in request.resource_metrics for scope in resource.scope_metrics]
+        self.senders.extend(attributes(resource.resource) for resource in request.resource_metrics)
         self.metrics.append({metric.name: metric for scope in scopes for metric in scope.metrics})
         return ExportMetricsServiceResponse().SerializeToString()
 

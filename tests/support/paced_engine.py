@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from intently_server.bundle import Bundle
 from intently_server.engine.base import EngineLoad, EngineOutput
+from intently_server.engine.engine_figures import Figures
 from intently_server.settings import Settings
 from support.memory_engine import Logits, logits_for, scattered_logits
 
@@ -60,6 +61,10 @@ class PacedEngine:
     def load(self) -> EngineLoad:
         """See `Engine.load`."""
         return EngineLoad(self._computing, len(self._waiting))
+
+    def figures(self) -> Figures:
+        """See `Engine.figures`."""
+        return {}
 
     async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002
         """See `Engine.shutdown`."""

@@ -1,6 +1,7 @@
-"""Watches over the processes that tests start, by a mark in the environment that grandchildren inherit too."""
+"""The processes that tests start: ended in order, and watched by a mark that grandchildren inherit too."""
 
 import os
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -31,6 +32,17 @@ def left_behind(mark: str, within_s: float = 5.0) -> list[str]:
 def descendants(pid: int) -> list[psutil.Process]:
     """All processes below `pid`."""
     return psutil.Process(pid).children(recursive=True)
+
+
+def end(process: "subprocess.Popen[bytes]", within_s: float) -> None:
+    """Ends it in order, if it has not; by force where that takes longer."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _marked(mark: str) -> Iterator[psutil.Process]:

@@ -25,12 +25,14 @@ class ServerProcess:
     Attributes:
         log: What it writes to standard error, its engine's log included.
         admin: The address of its admin port; empty where it has none.
+        front_ends: The own addresses of its front ends, where they have some.
     """
 
     process: "subprocess.Popen[bytes]"
     address: str
     log: Path
     admin: str = ""
+    front_ends: tuple[str, ...] = ()
 
     def descendants(self) -> list[psutil.Process]:
         """The engine core, its worker, and Python's resource tracker."""
@@ -60,7 +62,7 @@ def running_server(bundle: Path, folder: Path, *flags: str) -> Iterator[ServerPr
                 raise RuntimeError(log.read_text(errors="replace"))
             time.sleep(0.05)
         told = json.loads(ready.read_text())
-        server = ServerProcess(process, told["address"], log, told["admin"])
+        server = ServerProcess(process, told["address"], log, told["admin"], tuple(told.get("front_ends", ())))
         below = server.descendants()
         yield server
     finally:

@@ -94,6 +94,16 @@ def free_addresses(count: int) -> list[str]:
     return list(found)
 
 
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that were free on loopback a moment ago."""
+    while True:
+        first = random.randrange(*_NOT_EPHEMERAL)
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError, OverflowError):
+            for port in range(first, first + count):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+
+
 def free_address() -> str:
     """A loopback address that was free a moment ago, of a port that the system gives no outgoing connection."""
     while True:

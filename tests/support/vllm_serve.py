@@ -18,6 +18,7 @@ from typing import Any
 
 from intently_server.engine.environment import prepare_environment
 from support.paths import ROOT
+from support.processes import end
 from support.serving import free_address
 
 _START_S = 600.0
@@ -57,12 +58,7 @@ def vllm_serve(checkpoint: Path, folder: Path, engine_args: Mapping[str, Any]) -
         _wait(process, f"{host}:{port}", log)
         yield VllmServe(f"http://{host}:{port}", process.pid)
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, _END_S)
 
 
 def _flags(engine_args: Mapping[str, Any]) -> list[str]:

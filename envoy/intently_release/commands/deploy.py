@@ -102,7 +102,7 @@ def plan_of(plan: Releasing, options: argparse.Namespace) -> Releasing:
 
 @contextlib.asynccontextmanager
 async def _deploy_of(desk: Desk, plan: Releasing, *, as_json: bool) -> AsyncIterator[tuple[Deploy, Moving]]:
-    console = Console(stderr=True)
+    console, config = Console(stderr=True), desk.config
     async with contextlib.AsyncExitStack() as stack:
         admin = await stack.enter_async_context(EnvoyAdmin(desk.layout.admin_socket))
         channel = await stack.enter_async_context(operators_channel(desk.config, desk.layout))
@@ -114,11 +114,11 @@ async def _deploy_of(desk: Desk, plan: Releasing, *, as_json: bool) -> AsyncIter
         one = Deploy(
             plan,
             book,
-            Shifting(desk.config, desk.layout, desk.store, admin),
-            Readiness(desk.layout, admin, channel, desk.config.servers.start_timeout),
+            Shifting(config, desk.layout, desk.store, admin),
+            Readiness(desk.layout, admin, channel, config.servers.start_timeout, config.front_ends_of),
             partial(check_golden, channel, tolerance=plan.golden_tolerance),
             StepJudge(admin, plan, reporter),
             reporter,
-            desk.config.traffic.mirror_percent,
+            config.traffic.mirror_percent,
         )
-        yield one, Moving(book, admin, Telling(desk.config, desk.layout), reporter, plan.stream_patience)
+        yield one, Moving(book, admin, Telling(config, desk.layout), reporter, plan.stream_patience)

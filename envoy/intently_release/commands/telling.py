@@ -34,7 +34,8 @@ async def tell_when_serving(desk: Desk, start: Start, *, as_json: bool) -> None:
         EnvoyAdmin(desk.layout.admin_socket) as admin,
         operators_channel(desk.config, desk.layout) as channel,
     ):
-        readiness = Readiness(desk.layout, admin, channel, desk.config.servers.start_timeout)
+        config = desk.config
+        readiness = Readiness(desk.layout, admin, channel, config.servers.start_timeout, config.front_ends_of)
         await _Telling(desk, start, admin, readiness, as_json=as_json).run()
 
 

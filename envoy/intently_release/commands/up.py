@@ -52,7 +52,11 @@ def _to_listen_on(config: ReleaseConfig, state: State, adopted: set[str]) -> dic
             places = {
                 f"{color}-{index}": config.colors.of(color).endpoints[index] for index in local_servers(config, color)
             }
-            addresses |= {f"server {name}": address for name, address in places.items() if name not in adopted}
+            for name, endpoint in places.items():
+                if name not in adopted:
+                    own = enumerate(config.own_addresses(color, endpoint))
+                    addresses |= {f"server {name}": endpoint}
+                    addresses |= {f"server {name}, front end {number}": address for number, address in own}
     return addresses
 
 

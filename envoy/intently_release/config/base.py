@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+LAST_PORT = 65535
+
 
 class Frozen(BaseModel):
     """A part of release.yaml."""
@@ -13,7 +15,7 @@ class Frozen(BaseModel):
 
 def _checked_address(text: str) -> str:
     host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+    if not (host and colon and port.isdigit() and 0 < int(port) <= LAST_PORT):
         raise ValueError(f"{text!r} is no HOST:PORT")
     return text
 
@@ -42,6 +44,12 @@ def meet(one: str, other: str) -> bool:
         return False
     hosts = {"127.0.0.1" if host_of(each) == "localhost" else host_of(each) for each in (one, other)}
     return len(hosts) == 1 or (bool(hosts & _ALL_OF_IT) and hosts <= _ALL_OF_IT | _LOOPBACK)
+
+
+def next_ports(address: str, count: int) -> tuple[str, ...]:
+    """The addresses of so many ports after that of a HOST:PORT."""
+    host, first = address.rpartition(":")[0], port_of(address) + 1
+    return tuple(f"{host}:{port}" for port in range(first, first + count))
 
 
 def port_of(address: str) -> int:

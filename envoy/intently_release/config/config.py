@@ -7,7 +7,8 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from intently_release.colors import Color
-from intently_release.config.base import Address, Frozen, meet
+from intently_release.config.base import Address, Frozen, meet, next_ports
+from intently_release.config.front_ends import check_ports
 from intently_release.config.listener import Listener
 from intently_release.config.releasing import Releasing
 from intently_release.config.servers import Colors, Servers
@@ -31,6 +32,24 @@ class ReleaseConfig(Frozen):
     servers: Servers = Servers()
     traffic: Traffic = Traffic()
     releasing: Releasing = Releasing()
+
+    def front_ends_of(self, color: Color) -> int:
+        """Of each server of a color."""
+        return self.colors.of(color).front_ends or self.servers.front_ends
+
+    def own_addresses(self, color: Color, endpoint: str) -> tuple[str, ...]:
+        """Where each front end of a color's server listens by itself; nowhere if the server has but one."""
+        count = self.front_ends_of(color)
+        return next_ports(endpoint, count) if count > 1 else ()
+
+    def called_at(self, color: Color) -> tuple[str, ...]:
+        """Where Envoy calls a color's servers.
+
+        Of several front ends, each where it listens by itself: over those that share a port the kernel spreads
+        connections, of which Envoy has few, and not calls.
+        """
+        endpoints = self.colors.of(color).endpoints
+        return tuple(each for endpoint in endpoints for each in self.own_addresses(color, endpoint) or (endpoint,))
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -60,6 +79,18 @@ class ReleaseConfig(Frozen):
                             f"{name} ({address}) is also an endpoint of {color} ({endpoint}): Envoy and that server "
                             "cannot both listen there"
                         )
+        return self
+
+    @model_validator(mode="after")
+    def _front_ends_have_ports(self) -> Self:
+        endpoints = [(color, endpoint) for color in Color for endpoint in self.colors.of(color).endpoints]
+        taken = [
+            ("listener.address", self.listener.address),
+            *((f"an endpoint of {each}", at) for each, at in endpoints),
+        ]
+        if self.metrics is not None:
+            taken.append(("metrics", self.metrics))
+        check_ports({endpoint: self.own_addresses(color, endpoint) for color, endpoint in endpoints}, taken)
         return self
 
     @model_validator(mode="after")

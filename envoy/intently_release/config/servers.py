@@ -1,12 +1,26 @@
 """The servers behind the two colors."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from intently_release.colors import Color
 from intently_release.config.base import Address, Frozen, Seconds
+
+_OF_FRONT_ENDS = ("--front-end", "INTENTLY_FRONT_END")  # begin what tells a server how many it has, and where
+Words = TypeVar("Words", bound=Iterable[str])
+
+
+def _nothing_of_front_ends(words: Words) -> Words:
+    if found := [each for each in words if each.startswith(_OF_FRONT_ENDS)]:
+        raise ValueError(f"{found[0]}: Envoy has to know of front ends too; servers.front_ends tells both")
+    return words
+
+
+Flags = Annotated[tuple[str, ...], AfterValidator(_nothing_of_front_ends)]
+Env = Annotated[dict[str, str], AfterValidator(_nothing_of_front_ends)]
 
 
 class ColorServers(Frozen):
@@ -18,11 +32,13 @@ class ColorServers(Frozen):
             again: many replicas behind one name.
         env: Environment variables of its servers, over those of `servers.env`: CUDA_VISIBLE_DEVICES gives each color
             GPUs of its own.
+        front_ends: Of each of its servers, where that is not `servers.front_ends`.
     """
 
     endpoints: tuple[Address, ...] = Field(min_length=1)
     discovery: Literal["static", "dns"] = "static"
-    env: dict[str, str] = Field(default_factory=dict)
+    env: Env = Field(default_factory=dict)
+    front_ends: int | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _each_is_another(self) -> Self:
@@ -52,10 +68,12 @@ class Servers(Frozen):
     """How `up` runs a server.
 
     Attributes:
-        command: Starts one; `up` adds what a server must agree on with Envoy (bundle, address, max_wait,
+        command: Starts one; `up` adds what a server must agree on with Envoy (bundle, address, front ends, max_wait,
             max_concurrent_streams, drain times).
         flags: Added to it as they are.
         env: Environment variables, over those of `up` itself.
+        front_ends: Processes of each server that answer calls. With more than one, each also listens by itself on one
+            of so many ports after the endpoint's, and Envoy calls it there.
         token_file: Holds a token that the servers know, as it is sent, for the operator's own calls to servers that ask
             for one; None if they do not.
         max_wait: Seconds in which an admitted request is answered. Below traffic.per_try_timeout, or retries would
@@ -68,8 +86,9 @@ class Servers(Frozen):
     """
 
     command: tuple[str, ...] = Field(("intently-server",), min_length=1)
-    flags: tuple[str, ...] = ()
-    env: dict[str, str] = Field(default_factory=dict)
+    flags: Flags = ()
+    env: Env = Field(default_factory=dict)
+    front_ends: int = Field(1, gt=0)
     token_file: Path | None = None
     max_wait: Seconds = 0.8
     max_concurrent_streams: int = Field(1000, gt=0)

@@ -33,9 +33,10 @@ class Traffic(Frozen):
             once, and cost the servers nothing. What waits here is not being tried: no try of it runs out of time, and
             servers are told since when it waits.
         max_streams: Streams open to one color at once; more get UNAVAILABLE.
-        workers: Envoy's threads. Each has one connection for calls to each server.
+        workers: Envoy's threads. Each has one connection for calls to each server, or to each of its front ends.
         max_concurrent_streams: Of one connection to a server; no more than the servers' own. Times `workers`, it is
             how many calls a server has at once: fewer than it answers within `per_try_timeout` and a health check's.
+            Of servers with several front ends, of one connection to all of them: each gets its part, rounded up.
         sticky_header: Callers that send the same value stay on their color while the weights stay; None for none.
         mirror_percent: Share of single calls that the canary gets a copy of, whose answers nobody waits for.
     """

@@ -11,7 +11,7 @@ weighted routes lead to:
 | F.upstream_rq_retry, _retry_overflow | Tries that failed and that callers never saw. Retries hide a dead color. |
 | C, F: upstream_rq_active_overflow, _pending_overflow | Calls over max_waiting: the second, on C, in Envoy 1.40. |
 | C.upstream_rq_active | Under way, streams included: all that runs there, by whatever route it came. |
-| C.membership_healthy, _total, _excluded | Servers; those not yet checked are excluded. |
+| C.membership_healthy, _total, _excluded | Servers, or their front ends; those not yet checked are excluded. |
 | C.outlier_detection.ejections_active, _enforced_total | Servers taken out now, and ever. |
 | server.uptime, server.hot_restart_epoch | A restart sets all of the above back. |
 

@@ -27,7 +27,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """A color's servers, as Envoy sees them.
+    """A color's servers, as Envoy sees them: of servers with several front ends, each of these is one.
 
     Attributes:
         healthy: Those that get calls.

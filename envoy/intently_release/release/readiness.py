@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
@@ -44,13 +44,22 @@ class Readiness:
         admin: Says what Envoy holds for healthy.
         channel: To Envoy.
         timeout_s: How long a server may take to start.
+        front_ends: How many each server of a color has; to Envoy, each is a server.
     """
 
-    def __init__(self, layout: Layout, admin: EnvoyAdmin, channel: grpc.aio.Channel, timeout_s: float) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        admin: EnvoyAdmin,
+        channel: grpc.aio.Channel,
+        timeout_s: float,
+        front_ends: Callable[[Color], int],
+    ) -> None:
         self._layout = layout
         self._admin = admin
         self._intents: IntentServiceAsyncStub = IntentServiceStub(channel)
         self._timeout_s = timeout_s
+        self._front_ends = front_ends
 
     async def wait(self, color: Color, wanted: Revised) -> float:
         """Returns once all servers of the color serve it: after how many seconds.
@@ -105,7 +114,7 @@ class Readiness:
             return str(problem)
         if hosts is None or not hosts.total:
             return "Envoy knows no server of it"
-        down = self._down([f"{color}-{index}" for index in range(hosts.total)])
+        down = self._down([f"{color}-{index}" for index in range(hosts.total // self._front_ends(color))])
         if hosts.healthy < hosts.total:
             return "; ".join([f"Envoy holds {hosts.healthy} of {hosts.total} servers for healthy", *down])
         if down:  # and somebody else answers at its address

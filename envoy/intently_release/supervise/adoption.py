@@ -33,8 +33,13 @@ def program_of(process: psutil.Process) -> Program:
     except psutil.Error:
         arguments = []
     values = dict(itertools.pairwise(arguments))
-    bundle = values.get("--bundle")
-    return Program(tuple(arguments), Path(bundle) if bundle else None, address=values.get("--address", ""))
+    bundle, front_ends = values.get("--bundle"), values.get("--front-ends", "")
+    return Program(
+        tuple(arguments),
+        Path(bundle) if bundle else None,
+        address=values.get("--address", ""),
+        front_ends=int(front_ends) if front_ends.isdecimal() else 1,
+    )
 
 
 def _place_of(arguments: Sequence[str], layout: Layout) -> str | None:

@@ -64,7 +64,7 @@ class Keeper:
         elif wanted is None:
             self._end(self._child, "is not wanted any more")
         elif not wanted.serves_as(self._runs):
-            self._end(self._child, f"shall serve {wanted.bundle} on {wanted.address}")
+            self._end(self._child, f"shall serve {wanted.bundle} {wanted.where}")
         else:
             self._runs = wanted
             await self._look(self._child)

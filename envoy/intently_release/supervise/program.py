@@ -3,12 +3,12 @@
 import ipaddress
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from intently_release.colors import Color
-from intently_release.config import ReleaseConfig, host_of
+from intently_release.config import ReleaseConfig, host_of, port_of
 from intently_release.layout import Layout
 from intently_release.state import Slot
 
@@ -21,6 +21,7 @@ class Program:
         arguments: Command and arguments.
         env: Environment variables, over those of the supervisor.
         bundle, revision, address: What it serves, and where; None and "" of Envoy.
+        front_ends: How many processes of it answer: Envoy calls each where it listens by itself.
         moves: How often the streams that it had open were to move: see `Slot`.
     """
 
@@ -30,6 +31,12 @@ class Program:
     address: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     moves: int = 0
+    front_ends: int = 1
+
+    @property
+    def where(self) -> str:
+        """Where it serves, in words."""
+        return f"on {self.address}" + (f" by {self.front_ends} front ends" if self.front_ends > 1 else "")
 
     def serves_as(self, other: "Program") -> bool:
         """Whether the other may go on in its place. A revision that is not known speaks against nothing.
@@ -37,7 +44,8 @@ class Program:
         Nor does any other argument: it is taken up with the next restart, and no traffic is cut off for it.
         """
         may_be_same = self.revision == other.revision or not (self.revision and other.revision)
-        return may_be_same and (self.bundle, self.address) == (other.bundle, other.address)
+        where = (self.bundle, self.address, self.front_ends)
+        return may_be_same and where == (other.bundle, other.address, other.front_ends)
 
 
 def envoy_program(config: ReleaseConfig, layout: Layout, envoy: Path) -> Program:
@@ -70,6 +78,7 @@ def server_program(config: ReleaseConfig, layout: Layout, color: Color, index: i
             *servers.flags,
             *("--bundle", str(slot.bundle)),
             *("--address", address),
+            *_front_ends(config.own_addresses(color, address)),
             *("--max-wait", f"{servers.max_wait:g}"),
             *("--max-concurrent-streams", f"{servers.max_concurrent_streams}"),
             *("--drain-delay", f"{servers.drain_delay:g}"),
@@ -81,7 +90,13 @@ def server_program(config: ReleaseConfig, layout: Layout, color: Color, index: i
         address,
         {**servers.env, **of_color.env},
         slot.moves,
+        config.front_ends_of(color),
     )
+
+
+def _front_ends(own: Sequence[str]) -> tuple[str, ...]:
+    """Nothing of one alone: servers that know nothing of several can still be started."""
+    return ("--front-ends", f"{len(own)}", "--front-end-port", f"{port_of(own[0])}") if own else ()
 
 
 def _beside_this_python(command: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ aggregates: a retry of a call that one color could not answer goes to the other 
 """
 
 import ipaddress
+import math
 
 from intently_release.colors import Color
 from intently_release.config import ReleaseConfig, host_of
@@ -14,7 +15,7 @@ from intently_release.xds.typed import CLUSTER_TYPE, Json, extension, seconds, s
 
 _CONNECT_TIMEOUT_S = 0.5
 _MAX_CONNECTIONS = 10_000
-_ONE_CONNECTION = 1  # from each of Envoy's threads to each server
+_ONE_CONNECTION = 1  # from each of Envoy's threads to each server, or to each of its front ends
 _MOST_CALLS = 100_000  # never reached: connections have fewer streams
 # A color keeps its calls while one of its servers in a thousand is well. With Envoy's default, 140 %, it gives some of
 # them to the other color once under 72 % are: 30 % with one of two, though that be a canary that nobody has judged.
@@ -35,19 +36,28 @@ def _servers(config: ReleaseConfig, color: Color) -> Json:
         name=cluster_of(color),
         connect_timeout=seconds(_CONNECT_TIMEOUT_S),
         lb_policy="LEAST_REQUEST",
-        # With a panic threshold, calls would go to servers that are known to be ill rather than to the other color.
-        common_lb_config={"healthy_panic_threshold": {"value": 0}},
+        common_lb_config=_balancing(config, color),
         health_checks=[_health_check(health)],
         outlier_detection=_outlier_detection(health),
         circuit_breakers=_breakers(config),
-        typed_extension_protocol_options=_http2(config),
+        typed_extension_protocol_options=_http2(config, color),
         **_discovery(config, color),
     )
 
 
+def _balancing(config: ReleaseConfig, color: Color) -> Json:
+    # With a panic threshold, calls would go to servers that are known to be ill rather than to the other color.
+    common: Json = {"healthy_panic_threshold": {"value": 0}}
+    if config.front_ends_of(color) > 1:
+        # Front ends come and go together. Envoy's threads would be told of the first, and of the others a second later:
+        # when a server leaves, that is after its drain has begun.
+        common["update_merge_window"] = "0s"
+    return common
+
+
 def _discovery(config: ReleaseConfig, color: Color) -> Json:
     servers = config.colors.of(color)
-    endpoints = [{"endpoint": {"address": socket_address(address)}} for address in servers.endpoints]
+    endpoints = [{"endpoint": {"address": socket_address(address)}} for address in config.called_at(color)]
     assignment = {
         "cluster_name": cluster_of(color),
         "endpoints": [{"lb_endpoints": endpoints}],
@@ -121,10 +131,11 @@ def _threshold(priority: str, connections: int, requests: int, waiting: int) -> 
     }
 
 
-def _http2(config: ReleaseConfig) -> Json:
+def _http2(config: ReleaseConfig, color: Color) -> Json:
+    """Front ends share out what a server has at once as its engine does what it works on; rounded up, as there."""
     name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     options = {
-        "max_concurrent_streams": config.traffic.max_concurrent_streams,
+        "max_concurrent_streams": math.ceil(config.traffic.max_concurrent_streams / config.front_ends_of(color)),
         "connection_keepalive": _KEEPALIVE,
     }
     return {name: typed(name, explicit_http_config={"http2_protocol_options": options})}

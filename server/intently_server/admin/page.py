@@ -35,6 +35,7 @@ def page(status: Mapping[str, Any], *, metrics: bool) -> str:
 <p>intently-server {escape(server["version"])} on {escape(server["address"])}, up {_duration(server["uptime_s"])}
 · {" · ".join(links)}</p>
 {_tiles(status["load"])}
+{_front_ends(status.get("front_ends", ()))}
 {_latencies(status["last_minute"])}
 <h2>Calls since the start</h2>
 {_table(("method", "status", "reason", "count"), status["calls"])}
@@ -54,6 +55,11 @@ def _tiles(load: Mapping[str, Any]) -> str:
     return f"<div class=tiles>{''.join(tiles)}</div>"
 
 
+def _front_ends(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Nothing of a server that is one process."""
+    return f"<h2>Front ends</h2>{_table(tuple(rows[0]), rows)}" if rows else ""
+
+
 def _latencies(minute: Mapping[str, Any]) -> str:
     rows = [{"stage": name, **values} for name, values in minute["latency_ms"].items()]
     statuses = ", ".join(f"{count} {status}" for status, count in minute["calls_by_status"].items()) or "none"
@@ -70,7 +76,7 @@ def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     body = "".join(f"<tr>{''.join(_cell(row[column]) for column in columns)}</tr>" for row in rows)
     if not body:
         return "<p>none</p>"
-    numbers = {"count", "p50", "p90", "p99"}
+    numbers = {"count", "p50", "p90", "p99", "front_end", "pid", "calls", "requests_in_flight", "memory_mib"}
     head = "".join(f"<th{' class=n' if name in numbers else ''}>{_label(name)}</th>" for name in columns)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

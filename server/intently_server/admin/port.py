@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -23,17 +24,22 @@ _HEADERS = {
 }
 
 
+Refresh = Callable[[], Awaitable[None]]
+
+
 class AdminPort:
     """Answers /statusz, /metrics, /readyz and /healthz. Nothing here changes anything.
 
     Args:
         telemetry: What is shown.
         report: All of it as one document.
+        refresh: Awaited before anything is shown.
     """
 
-    def __init__(self, telemetry: Telemetry, report: StatusReport) -> None:
+    def __init__(self, telemetry: Telemetry, report: StatusReport, refresh: Refresh | None = None) -> None:
         self._telemetry = telemetry
         self._report = report
+        self._refresh = refresh or _nothing
         self._runner: web.AppRunner | None = None
 
     async def open(self, address: str) -> str:
@@ -72,14 +78,17 @@ class AdminPort:
         raise web.HTTPFound("/statusz")
 
     async def _healthz(self, _request: web.Request) -> web.Response:
+        await self._refresh()
         phase = self._telemetry.vitals.phase
         return _plain(phase.value, 503 if phase is Phase.ENGINE_DEAD else 200)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
+        await self._refresh()
         phase = self._telemetry.vitals.phase
         return _plain(phase.value, 200 if phase is Phase.SERVING else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
+        await self._refresh()
         exposition = self._telemetry.exposition
         if exposition is None:
             raise web.HTTPNotFound
@@ -89,6 +98,7 @@ class AdminPort:
         return web.Response(body=text, headers={"Content-Type": content_type})
 
     async def _statusz(self, request: web.Request) -> web.Response:
+        await self._refresh()
         status = self._report.read()
         if request.query.get("format") == "json":
             return web.json_response(status, dumps=lambda document: json.dumps(document, indent=2))
@@ -110,6 +120,10 @@ def _only_for(hosts: Hosts) -> Middleware:
         return _plain("this port answers for hosts of this machine alone", 421)
 
     return check
+
+
+async def _nothing() -> None:
+    """What is shown is kept up to date by itself."""
 
 
 def _plain(text: str, status: int) -> web.Response:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from intently_server.model import Model
 from intently_server.settings import Settings
-from intently_server.telemetry import Telemetry
+from intently_server.telemetry import FrontEndVitals, Telemetry
 from intently_server.telemetry.figures import Failure
 from intently_server.telemetry.window import SHARES
 
@@ -48,6 +48,7 @@ class StatusReport:
                 "intents": list(self._model.intents),
             },
             "load": self._load(),
+            **self._front_ends(),
             "last_minute": self._last_minute(),
             "calls": self._calls(),
             "last_errors": [_failure(each) for each in reversed(self._telemetry.figures.failures)],
@@ -68,6 +69,11 @@ class StatusReport:
             "engine_running": engine.running,
             "engine_waiting": engine.waiting,
         }
+
+    def _front_ends(self) -> Document:
+        """Nothing of a server that is one process."""
+        rows = [_front_end(each) for each in self._telemetry.vitals.front_ends()]
+        return {"front_ends": rows} if rows else {}
 
     def _last_minute(self) -> Document:
         minute = self._telemetry.window.last_minute()
@@ -92,6 +98,18 @@ class StatusReport:
             {"method": method, "status": status, "reason": reason, "count": count}
             for (method, status, reason), count in rows
         ]
+
+
+def _front_end(each: FrontEndVitals) -> Document:
+    return {
+        "front_end": each.place,
+        "pid": each.pid,
+        "phase": None if each.phase is None else each.phase.value,
+        "answers": each.answers,
+        "calls": each.calls,
+        "requests_in_flight": each.in_flight,
+        "memory_mib": None if each.memory is None else round(each.memory / (1 << 20), 1),
+    }
 
 
 def _failure(failure: Failure) -> Document:

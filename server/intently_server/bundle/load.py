@@ -37,14 +37,21 @@ class Bundle:
     encoder: PromptEncoder
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path, verified: str | None = None) -> Bundle:
     """Reads and verifies the bundle in folder `path`; hashes all of its files.
+
+    Args:
+        path: Of the bundle.
+        verified: The revision of which another process has hashed the weights, and loads them; they are not hashed
+            here again. A bundle of another revision is refused.
 
     Raises:
         BundleError: if anything is missing, damaged, or does not belong together.
     """
     manifest = _read_manifest(path)
-    verify_files(path, manifest)
+    if verified is not None and manifest.revision != verified:
+        raise BundleError(MANIFEST, "is of another revision than the engine has loaded; restart the server")
+    verify_files(path, manifest, weights=verified is None)
     if compute_revision(manifest) != manifest.revision:
         raise BundleError(MANIFEST, "the revision does not match the content; package the bundle again")
     verify_meaning(manifest)

@@ -1,11 +1,14 @@
 """The seam between the server and what computes logits: the whole interface of an engine."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from intently_server.engine.engine_figures import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,15 @@ class EngineOutput:
 
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
-    """Requests that the engine is computing, and that it holds back."""
+    """Requests that the engine is computing, and that it holds back.
+
+    Attributes:
+        told_at: When it said so, in monotonic seconds; now, if it is asked each time.
+    """
 
     running: int
     waiting: int
+    told_at: float = field(default=math.inf, compare=False)
 
 
 class Engine(Protocol):
@@ -47,6 +55,10 @@ class Engine(Protocol):
 
     def load(self) -> EngineLoad:
         """What the engine had to do when it last said so."""
+        ...
+
+    def figures(self) -> Figures:
+        """What it has told of its steps, by the number of each engine core; empty if nothing is kept of them."""
         ...
 
     async def shutdown(self, timeout_s: float) -> None:

@@ -1,6 +1,10 @@
-"""The guard's own program, run by ProcessGuard: reads process ids, a line each; at the end of input kills them."""
+"""The guard's own program, run by ProcessGuard.
+
+It reads process ids and absolute paths of folders, a line each; at the end of input it kills those and removes these.
+"""
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -17,13 +21,18 @@ def start_time(pid: int) -> str:
 
 def main() -> None:
     """Waits for the end of input, which is the end of whoever started this, and leaves nobody behind."""
-    started = {}
+    started, folders = {}, []
     for line in sys.stdin:
+        if line.startswith("/"):
+            folders.append(line.rstrip("\n"))
+            continue
         pid = int(line)
         started[pid] = start_time(pid)
     for pid, time in started.items():
         if time and start_time(pid) == time:
             os.kill(pid, signal.SIGKILL)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

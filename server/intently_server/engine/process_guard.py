@@ -2,7 +2,7 @@
 
 vLLM's engine core outlives a server that is killed (SIGKILL, out of memory), and goes on holding the GPU's memory: seen
 with 0.25.1 and 0.32.0. The guard is a small process that reads a pipe. The pipe ends when the server does, and then the
-guard kills what it was told of.
+guard kills what it was told of, and removes the folders that it was told of.
 """
 
 import contextlib
@@ -39,8 +39,14 @@ class ProcessGuard:
         pipe.flush()
         self._told.update(new)
 
+    def remove(self, folder: Path) -> None:
+        """Adds a folder, by its absolute path, to what must not outlive this process."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(f"{folder}\n")
+            self._process.stdin.flush()
+
     def close(self) -> None:
-        """Ends the guard, which kills what is left of the processes it was told of."""
+        """Ends the guard, which kills what is left of the processes it was told of, and removes those folders."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()

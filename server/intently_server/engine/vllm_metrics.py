@@ -7,24 +7,28 @@ generate no tokens. Steps are noted here and counted many at once, as calls are 
 
 import logging
 import threading
-from collections import Counter, deque
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from intently_server.histogram import LATENCY_BOUNDS, Histogram
+from intently_server.engine.engine_figures import EngineFigures, Figures
+
+if TYPE_CHECKING:
+    from intently_server.histogram import Histogram
 
 logger = logging.getLogger(__name__)
 
 _MOST = 64  # steps; counting them takes a fraction of a millisecond
-_TOKEN_BOUNDS = tuple(float(1 << power) for power in range(3, 17))  # 8 to 65,536
 
 
 class _Step(NamedTuple):
     engine: int
+    time: float  # monotonic seconds
     scheduler: Any  # vLLM's SchedulerStats, or None
     iteration: Any  # vLLM's IterationStats, or None
 
@@ -39,12 +43,12 @@ class VllmMetrics(Collector):
     def __init__(self, model: str) -> None:
         self._model = model
         self._noted: deque[_Step] = deque()
-        self._engines: dict[int, _Figures] = {}
+        self._engines: dict[int, EngineFigures] = {}
         self._lock = threading.Lock()  # Prometheus collects in a thread of its own
 
     def note(self, engine: int, scheduler: Any, iteration: Any) -> None:
         """Notes a step, which is counted later."""
-        self._noted.append(_Step(engine, scheduler, iteration))
+        self._noted.append(_Step(engine, time.monotonic(), scheduler, iteration))
         if len(self._noted) >= _MOST:
             self._settle()
 
@@ -56,64 +60,35 @@ class VllmMetrics(Collector):
         """See prometheus_client."""
         self._settle()
         with self._lock:
-            engines = sorted(self._engines.items())
-            labels = [((self._model, str(number)), figures) for number, figures in engines]
-            metrics = [*_gauges(labels), *_counters(labels), *_histograms(labels)]
+            metrics = list(shown(self._model, self._engines))
         yield from metrics
+
+    def figures(self) -> Figures:
+        """What each engine has told so far, to be read before this one notes more."""
+        self._settle()
+        return self._engines
 
     def _settle(self) -> None:
         """Counts all that was noted. A fault in that is logged: vLLM would end for it."""
         with self._lock:
             for _ in range(len(self._noted)):
                 step = self._noted.popleft()
-                figures = self._engines.setdefault(step.engine, _Figures())
+                figures = self._engines.setdefault(step.engine, EngineFigures())
                 try:
-                    figures.count(step)
+                    figures.count(step.time, step.scheduler, step.iteration)
                 except Exception:
                     logger.exception("a step of the engine could not be counted")
 
 
-class _Figures:
-    """What one engine has told."""
-
-    def __init__(self) -> None:
-        self.running = self.waiting = self.preemptions = 0
-        self.cache_usage = 0.0
-        self.cache_queries = self.cache_hits = 0
-        self.prompt_tokens = self.cached_tokens = 0
-        self.finished: Counter[Any] = Counter()  # by vLLM's FinishReason
-        self.step_tokens = Histogram(_TOKEN_BOUNDS)
-        self.prompt = Histogram(_TOKEN_BOUNDS)
-        self.latency = Histogram(LATENCY_BOUNDS)
-        self.queue = Histogram(LATENCY_BOUNDS)
-        self.inference = Histogram(LATENCY_BOUNDS)
-
-    def count(self, step: _Step) -> None:
-        """Counts a step."""
-        _, scheduler, iteration = step
-        if scheduler is not None:
-            self.running = scheduler.num_running_reqs
-            self.waiting = scheduler.num_waiting_reqs + scheduler.num_skipped_waiting_reqs
-            self.cache_usage = scheduler.kv_cache_usage
-            cache = scheduler.prefix_cache_stats
-            self.cache_queries += cache.queries
-            self.cache_hits += cache.hits
-        if iteration is None:
-            return
-        tokens = iteration.prompt_token_stats
-        self.preemptions += iteration.num_preempted_reqs
-        self.prompt_tokens += tokens.total
-        self.cached_tokens += tokens.cached_tokens
-        self.step_tokens.record(tokens.computed)
-        for request in iteration.finished_requests:
-            self.finished[request.finish_reason] += 1
-            self.prompt.record(request.num_prompt_tokens)
-            self.latency.record(request.e2e_latency)
-            self.queue.record(request.queued_time)
-            self.inference.record(request.inference_time)
+def shown(model: str, engines: Figures) -> Iterator[Metric]:
+    """What Prometheus reads of them, under vLLM's names and labels."""
+    labels = [((model, str(number)), figures) for number, figures in sorted(engines.items())]
+    yield from _gauges(labels)
+    yield from _counters(labels)
+    yield from _histograms(labels)
 
 
-_Labelled = Sequence[tuple[tuple[str, str], _Figures]]
+_Labelled = Sequence[tuple[tuple[str, str], EngineFigures]]
 _LABELS = ("model_name", "engine")
 
 
@@ -146,7 +121,7 @@ def _counters(labelled: _Labelled) -> Iterator[Metric]:
     )
     for labels, figures in labelled:
         for reason, count in figures.finished.items():
-            finished.add_metric([*labels, str(reason)], count)
+            finished.add_metric([*labels, reason], count)
     yield finished
 
 

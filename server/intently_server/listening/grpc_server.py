@@ -1,5 +1,7 @@
 """The gRPC server: its services, its limits."""
 
+from collections.abc import Sequence
+
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -27,13 +29,16 @@ class AddressError(Exception):
     """The address cannot be listened on."""
 
 
-def listen(parts: Parts, security: Security, address: str) -> tuple[grpc.aio.Server, str]:
+def listen(
+    parts: Parts, security: Security, address: str, own_addresses: Sequence[str] = ()
+) -> tuple[grpc.aio.Server, str]:
     """Binds the port, or unix socket; returns the server, not yet started, and the address with the port that it has.
 
     Args:
         parts: Of the server.
         security: Who may call.
         address: HOST:PORT or unix:PATH.
+        own_addresses: Others, each with the port that it has.
 
     Raises:
         AddressError: if the address cannot be listened on.
@@ -50,6 +55,9 @@ def listen(parts: Parts, security: Security, address: str) -> tuple[grpc.aio.Ser
     port = 0 if is_served_socket(address) else _bind(server, address, security.credentials())
     if port == 0:
         raise AddressError(f"cannot listen on {address}: is it taken, or no address of this host?")
+    for own in own_addresses:
+        if _bind(server, own, security.credentials()) == 0:
+            raise AddressError(f"cannot listen on {own}")
     return server, address if settings.on_unix_socket else f"{address.rpartition(':')[0]}:{port}"
 
 
@@ -93,7 +101,8 @@ def _add_services(
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:
     return [
-        ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+        # A second server on the port must fail, not share it; front ends do, see `Reservation`.
+        ("grpc.so_reuseport", int(settings.front_ends > 1)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
         ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_interval * 1000)),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 
 import grpc
 
@@ -27,6 +28,8 @@ class Listening:
     Args:
         parts: Of the server.
         security: Who may call.
+        own_addresses: Where it listens too, and nobody else. Of an address that others listen on too nobody can say
+            whether it is left; the first of these can be asked. Empty where the settings' address is its own.
 
     Attributes:
         address: Where it listens, with the port that it has.
@@ -35,16 +38,18 @@ class Listening:
         AddressError: if the address cannot be listened on.
     """
 
-    def __init__(self, parts: Parts, security: Security) -> None:
+    def __init__(self, parts: Parts, security: Security, own_addresses: Sequence[str] = ()) -> None:
         self._parts = parts
         self._security = security
-        self._server, self.address = listen(parts, security, parts.settings.address)
+        self._own_addresses = own_addresses
+        self._server, self.address = listen(parts, security, parts.settings.address, own_addresses)
         self._watching: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Takes calls from now on."""
         await self._server.start()
-        self._watching = asyncio.ensure_future(self._watch(Port(self.address)))
+        watched = self._own_addresses[0] if self._own_addresses else self.address
+        self._watching = asyncio.ensure_future(self._watch(Port(watched)))
 
     async def stop(self, grace_s: float) -> None:
         """Closes the port; calls under way are cut off after so many seconds."""
@@ -66,6 +71,6 @@ class Listening:
     async def _listen_again(self) -> grpc.aio.Server:
         while True:
             try:
-                return listen(self._parts, self._security, self.address)[0]
+                return listen(self._parts, self._security, self.address, self._own_addresses)[0]
             except AddressError:
                 await asyncio.sleep(_AGAIN_EVERY_S)

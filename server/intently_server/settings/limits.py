@@ -18,7 +18,8 @@ class LimitSettings(BaseModel):
     ] = 32_768
     max_context_turns: Annotated[int, Field(ge=0, description="Turns of context; the bundle may set less.")] = 64
     max_batch_size: Annotated[
-        int, Field(gt=0, description="Requests in one BatchClassify; never more than may be in flight.")
+        int,
+        Field(gt=0, description="Requests in one BatchClassify; never more than may be in flight, at one front end."),
     ] = 256
     max_concurrent_streams: Annotated[
         int, Field(gt=0, description="HTTP/2 streams of one connection; no less than what a proxy in front sends.")

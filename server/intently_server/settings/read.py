@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
+from intently_server.settings.front_ends import check_front_ends
 from intently_server.settings.problem import SettingsProblem
 from intently_server.settings.profile import read_profile
 from intently_server.settings.settings import ENV_PREFIX, Settings
@@ -29,6 +30,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         raise SettingsProblem("; ".join(problems)) from error
     except SettingsError as error:
         raise SettingsProblem(str(error)) from error
-    if settings.profile is None:
-        return settings
-    return settings.with_profile(read_profile(settings.profile, frozenset(Settings.model_fields)))
+    if settings.profile is not None:
+        settings = settings.with_profile(read_profile(settings.profile, frozenset(Settings.model_fields)))
+    check_front_ends(settings)
+    return settings

@@ -34,10 +34,10 @@ class Settings(
 
     Every setting is a flag and an environment variable, INTENTLY_ and the flag's name in capitals with underscores
     (INTENTLY_MAX_IN_FLIGHT). A flag wins over the environment, that over --profile, and that over the default. Exit
-    codes: 0 after SIGTERM or SIGINT, 1 if the engine dies or fails to start, 2 if the settings or the bundle are
-    unusable. SIGUSR1, once SERVING, tells the streams that are open to end in order, as at their greatest age, so that
-    clients open them anew; nothing else changes. How many tokens a prompt may have is the bundle's to say, not a
-    setting: a longer one is refused, or cut where the request allows it.
+    codes: 0 after SIGTERM or SIGINT, 1 if the engine dies or fails to start, or if front ends die too often, 2 if the
+    settings or the bundle are unusable. SIGUSR1, once SERVING, tells the streams that are open to end in order, as at
+    their greatest age, so that clients open them anew; nothing else changes. How many tokens a prompt may have is the
+    bundle's to say, not a setting: a longer one is refused, or cut where the request allows it.
     """
 
     model_config = SettingsConfigDict(

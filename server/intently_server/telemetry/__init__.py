@@ -1,6 +1,6 @@
 """Telemetry by OpenTelemetry: what calls do is counted, traced where sampled, and told to balancers."""
 
 from intently_server.telemetry.telemetry import Telemetry
-from intently_server.telemetry.vitals import Vitals
+from intently_server.telemetry.vitals import FrontEndVitals, OwnVitals, Vitals
 
-__all__ = ["Telemetry", "Vitals"]
+__all__ = ["FrontEndVitals", "OwnVitals", "Telemetry", "Vitals"]

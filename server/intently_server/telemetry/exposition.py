@@ -29,6 +29,10 @@ class Exposition:
         registry.register(_Histograms(families))
         registry.register(_Others(others))
 
+    def show(self, collector: Collector) -> None:
+        """Shows one more."""
+        self._registry.register(collector)
+
     def write(self, accept: str) -> tuple[bytes, str]:
         """The text and its content type: OpenMetrics, which has exemplars, where the Accept header asks for it."""
         encode, content_type = choose_encoder(accept)

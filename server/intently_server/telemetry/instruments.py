@@ -7,7 +7,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from intently_server.lifecycle import Phase
 from intently_server.model import Model
 from intently_server.telemetry.figures import Figures, call_attributes
-from intently_server.telemetry.vitals import Vitals
+from intently_server.telemetry.vitals import FrontEndVitals, Vitals
 
 Read = Callable[[], Iterable[Observation]]
 
@@ -33,6 +33,7 @@ class Instruments:
         self._counters()
         self._load_gauges()
         self._state_gauges()
+        self._front_ends()
 
     def _counters(self) -> None:
         figures = self._figures
@@ -107,6 +108,31 @@ class Instruments:
         )
         self._meter.create_observable_gauge(
             "intently.server.info", [_callback(lambda: [Observation(1, info)])], description="What is served; always 1."
+        )
+
+    def _front_ends(self) -> None:
+        """Nothing is seen of these where there is one process alone."""
+
+        def each(read: Callable[[FrontEndVitals], float | None]) -> Read:
+            return lambda: [
+                Observation(value, {"intently.front_end": str(one.place)})
+                for one in self._vitals.front_ends()
+                if (value := read(one)) is not None
+            ]
+
+        self._meter.create_observable_up_down_counter(
+            "intently.server.front_end.up",
+            [_callback(each(lambda one: int(one.answers)))],
+            description="1 for a front end that answers the first process, 0 for one that is gone or hangs.",
+        )
+        self._meter.create_observable_up_down_counter(
+            "intently.server.front_end.memory",
+            [_callback(each(lambda one: one.memory))],
+            "By",
+            "Resident memory of a front end.",
+        )
+        self._count(
+            "intently.server.front_end.cpu_time", "s", "CPU that a front end has used.", each(lambda one: one.cpu_s)
         )
 
     def _calls(self) -> list[Observation]:

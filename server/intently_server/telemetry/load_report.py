@@ -27,20 +27,28 @@ class LoadReports:
 
     application_utilization is the share of the requests that this server takes which are in flight; rps_fractional and
     eps are calls and failed calls a second, over the last second; named_metrics has queued_requests and queued_tokens.
+    A front end that is one of several takes the others to have as much to do: what a balancer weighs is the server.
 
     Args:
         figures: What was counted.
         ledger: What is still to be counted.
         vitals: What there is to do.
+        front_ends: How many processes answer for this server, this one included.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, figures: Figures, ledger: Ledger, vitals: Vitals, clock: Callable[[], float] = time.monotonic
+        self,
+        figures: Figures,
+        ledger: Ledger,
+        vitals: Vitals,
+        front_ends: int = 1,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._figures = figures
         self._ledger = ledger
         self._vitals = vitals
+        self._front_ends = front_ends
         self._clock = clock
         self._message = load_report_message()
         self._samples: deque[tuple[float, int, int]] = deque([(clock(), 0, 0)])
@@ -58,12 +66,15 @@ class LoadReports:
     def _report(self, now: float) -> bytes:
         self._ledger.settle()
         calls_per_s, errors_per_s = self._rates(now)
-        load = self._vitals.requests()
+        load, all_of_us = self._vitals.requests(), self._front_ends
         report = self._message(
             application_utilization=load.in_flight / self._vitals.max_in_flight,
-            rps_fractional=calls_per_s,
-            eps=errors_per_s,
-            named_metrics={"queued_requests": load.queued, "queued_tokens": load.queued_tokens},
+            rps_fractional=calls_per_s * all_of_us,
+            eps=errors_per_s * all_of_us,
+            named_metrics={
+                "queued_requests": load.queued * all_of_us,
+                "queued_tokens": load.queued_tokens * all_of_us,
+            },
         )
         data: bytes = report.SerializeToString()
         return data

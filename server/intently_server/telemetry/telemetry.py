@@ -14,7 +14,6 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from intently_server.engine.base import Engine
 from intently_server.model import Model
 from intently_server.observer import Observer, Unobserved
 from intently_server.settings import Settings
@@ -48,6 +47,9 @@ class Telemetry:
         model: What is served.
         vitals: What the server has to do.
         environment: Variables of OpenTelemetry's specification.
+        watches: Whether there are calls here to watch.
+        exports: Whether it is told from here what is counted. Of several front ends each watches, and the process that
+            adds up what they have counted exports.
 
     Attributes:
         observer: Watches calls; does nothing where nothing is wanted.
@@ -59,7 +61,16 @@ class Telemetry:
         version: Of the server.
     """
 
-    def __init__(self, settings: Settings, model: Model, vitals: Vitals, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        model: Model,
+        vitals: Vitals,
+        environment: Mapping[str, str],
+        *,
+        watches: bool = True,
+        exports: bool = True,
+    ) -> None:
         self.figures = Figures(model)
         self.vitals = vitals
         self.ledger = Ledger(self.figures)
@@ -70,23 +81,19 @@ class Telemetry:
         self._closers: list[Callable[[], object]] = []
         self._keeping: asyncio.Task[None] | None = None
         sends = otlp.is_wanted(settings.otlp_endpoint, environment)
-        tracing = self._tracing(settings, model, environment) if sends else None
-        self._metrics(settings, model, environment, sends=sends)
-        if sends or settings.admin_address or settings.load_reports:
-            loads = LoadReports(self.figures, self.ledger, vitals) if settings.load_reports else None
-            self.observer = TelemetryObserver(self.figures, self.ledger, tracing, loads)
-        self._keeps = isinstance(self.observer, TelemetryObserver)
-        if settings.log_format == "json":
+        self._keeps = sends or bool(settings.admin_address) or settings.load_reports
+        if exports:
+            self._metrics(settings, model, environment, sends=sends)
+        if watches and self._keeps:
+            tracing = self._tracing(settings, model, environment) if sends else None
+            self.observer = TelemetryObserver(self.figures, self.ledger, tracing, self._load_reports(settings))
+        if watches and settings.log_format == "json":
             self.observer = LogContext(self.observer)
 
     def start(self) -> None:
         """Begins to settle what calls told, and to remember the last minute."""
         if self._keeps:
             self._keeping = asyncio.create_task(self._keep())
-
-    def watch(self, engine: Engine) -> None:
-        """The engine has started."""
-        self.vitals.watch(engine)
 
     async def close(self) -> None:
         """Sends what is still to be sent, in two seconds at most."""
@@ -117,6 +124,11 @@ class Telemetry:
                 await asyncio.sleep(1.0)
                 self.ledger.settle()
             self.window.remember()
+
+    def _load_reports(self, settings: Settings) -> LoadReports | None:
+        if not settings.load_reports:
+            return None
+        return LoadReports(self.figures, self.ledger, self.vitals, settings.front_ends)
 
     def _tracing(self, settings: Settings, model: Model, environment: Mapping[str, str]) -> Tracing:
         resource = _resource(self.version)

@@ -10,7 +10,9 @@ STREAMS = (16, 64, 128)
 
 def rate_beside_serve(world: World) -> None:
     """Our server through Envoy, and `vllm serve`: the highest rate, a probe of each in turn."""
-    _search(world, "rate", {"envoy": world.envoy(), "serve": world.serve()})
+    world.bundle()
+    _, serve = world.together(world.server, world.serve)
+    _search(world, "rate", {"envoy": world.envoy(), "serve": serve})
 
 
 def rate_beside_bare(world: World) -> None:

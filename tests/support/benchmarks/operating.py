@@ -39,7 +39,7 @@ def warm_starts(world: World) -> None:
 def steps(world: World) -> None:
     """What one step of the engine takes, by the prompts in it, and in which kernels: vLLM alone, in one process."""
     bundle = world.bundle().path
-    settings = {name: _value(value) for name, value in world.asked.settings.items()}
+    settings = {name: _value(value) for name, value in world.asked.settings.items() if name != "front_ends"}
     world.record.note(steps=time_steps(bundle, [*BATCHES], settings))
 
 

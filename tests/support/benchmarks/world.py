@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +21,9 @@ from support.engine_settings import as_flags
 from support.envoy_in_front import envoy_in_front_of
 from support.paths import ROOT
 from support.peer_targets import Said, bare_target, serve_target
+from support.processes import end
 from support.server_process import ServerProcess, running_server
+from support.serving import free_ports
 
 Kept = TypeVar("Kept")
 
@@ -41,6 +45,7 @@ class World:
         self.record = record
         self._kept: dict[str, tuple[contextlib.ExitStack, Any]] = {}
         self._bundles: dict[str, Bundle] = {}
+        self._noting = threading.Lock()
 
     def bundle(self, model: Model | None = None) -> Bundle:
         """The bundle of that model, or of the one that is asked for; made if it is not there."""
@@ -69,14 +74,19 @@ class World:
         """The same server, to look into."""
         bundle, more = self.bundle(model), dict(settings or {})
         name = f"server {bundle.path.name} {' '.join(f'{key}={value}' for key, value in more.items())}".strip()
-        flags = as_flags({**self.asked.settings, **more})
+        wanted = {**self.asked.settings, **more}
+        if (front_ends := int(wanted.get("front_ends", 1))) > 1:
+            wanted["front_end_port"] = str(free_ports(front_ends))
+        flags = as_flags(wanted)
         return self._keep(name, lambda: running_server(bundle.path, self._folder(name), *flags))
 
     def envoy(self, *servers: str) -> str:
-        """HOST:PORT of an Envoy in front of these servers, or of the one that is asked for."""
-        before = servers or (self.server(),)
+        """HOST:PORT of an Envoy in front of these servers, or of the one that is asked for and its front ends."""
+        own = self.server_process()
+        before = servers or own.front_ends or (own.address,)
+        at_once = _CONNECTION_CALLS // max(1, len(own.front_ends))
         made = self._keep(
-            f"envoy {' '.join(before)}", lambda: envoy_in_front_of(*before, max_concurrent_streams=_CONNECTION_CALLS)
+            f"envoy {' '.join(before)}", lambda: envoy_in_front_of(*before, max_concurrent_streams=at_once)
         )
         return made.address
 
@@ -85,6 +95,11 @@ class World:
         name = f"serve {' '.join(f'{key}={value}' for key, value in more.items())}".strip()
         bundle, folder = self.bundle(), self._folder(name)
         return self._keep(name, lambda: serve_target(bundle, self.asked.settings, folder, **more)).url
+
+    def together(self, *starts: Callable[[], str]) -> list[str]:
+        """What these give, each of which takes its time to start: all at once. Not Envoy: it ends with its thread."""
+        with ThreadPoolExecutor(len(starts)) as threads:
+            return [*threads.map(lambda start: start(), starts)]
 
     def bare(self) -> str:
         """The bare engine as a target, which lives as long as a run of `intently bench`."""
@@ -113,18 +128,20 @@ class World:
         file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "intently.bench", "--address", addresses[0]]
         command += [part for each in addresses[1:] for part in ("--against", each)]
+        # Of a port that front ends share each gets connections, not calls.
+        command += ["--connections", "4"] if int(self.asked.settings.get("front_ends", 1)) > 1 else []
         command += ["--wait", "5m", "--warm-up", _WARM_UP, "--allow-limited", "--progress", "off", *flags, *speech]
         with log.open("wb") as output:
             process = subprocess.Popen([*command, "--json", str(file)], stdout=output, stderr=output, cwd=ROOT)
             try:
                 process.wait()
             except TimeoutError:
-                _end(process)  # it reports what it has measured until then
+                end(process, _END_S)  # it reports what it has measured until then
                 if file.exists() and file.stat().st_size:
                     self._take(name, roles, command, json.loads(file.read_text(encoding="utf-8")))
                 raise
             finally:
-                _end(process)
+                end(process, _END_S)
         if not file.exists() or not file.stat().st_size:
             raise RuntimeError(log.read_text(errors="replace")[-2000:])
         report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -153,7 +170,8 @@ class World:
 
     def _timed(self, what: str, began: float) -> None:
         """Notes how long something took that is made once."""
-        self.record.note(**{what: round(time.monotonic() - began, 2)})
+        with self._noting:
+            self.record.note(**{what: round(time.monotonic() - began, 2)})
 
     def _folder(self, name: str) -> Path:
         folder = self.asked.work / "".join(each if each.isalnum() else "-" for each in f"of {name}")
@@ -178,17 +196,6 @@ def environment(**variables: str) -> Iterator[None]:
                 os.environ.pop(name)
             else:
                 os.environ[name] = value
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends it in order, if it has not: its own engine and processes end with it."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _synth(model: Model, path: Path, log: Path) -> None:

@@ -40,7 +40,7 @@ def _start(bundle: Path, asked: dict[str, Any]) -> tuple[Any, list[int], int]:
 
     from intently_build.bundles.manifest import label_names, manifest_layout, read_manifest
     from intently_build.prompt import PromptEncoder
-    from intently_server.engine.vllm_engine import VllmConfig
+    from intently_server.engine.vllm_config import VllmConfig
 
     manifest = read_manifest(bundle)
     encoder = PromptEncoder(bundle / "tokenizer.json", manifest_layout(manifest.prompt))

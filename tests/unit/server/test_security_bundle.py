@@ -24,7 +24,7 @@ READ_BY_VLLM = """
 import sys
 from pathlib import Path
 from vllm import AsyncEngineArgs
-from intently_server.engine.vllm_engine import VllmConfig
+from intently_server.engine.vllm_config import VllmConfig
 args = VllmConfig(Path(sys.argv[1]), 2, 512, kv_cache_gib=1.0).engine_args()
 assert args["trust_remote_code"] is False and args["load_format"] == "safetensors"
 try:

@@ -1,6 +1,7 @@
 """A profile: what is taken of it, what it may not say, and what is told where it was measured on something else."""
 
 import logging
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,16 @@ def test_what_it_says_takes_the_place_of_defaults_alone(tmp_path: Path) -> None:
     untouched = set(Settings.model_fields) - {*LIMITS, "bundle", "profile"}
     bare = read_settings(["--bundle", "b"])
     assert {name for name in untouched if getattr(settings, name) != getattr(bare, name)} == set()
+
+
+def test_it_reaches_front_ends_with_the_settings(tmp_path: Path) -> None:
+    settings = read(tmp_path, profile())
+
+    arrived = pickle.loads(pickle.dumps(settings))  # noqa: S301  # our own
+
+    assert arrived == settings
+    assert arrived.tuning == settings.tuning
+    assert arrived.of_profile() == LIMITS
 
 
 def test_a_flag_wins_over_the_environment_and_both_over_a_profile(

@@ -11,6 +11,7 @@ from intently_server.settings import Settings, SettingsProblem, read_settings
 SAMPLES = {
     "bundle": "some/folder",
     "address": "0.0.0.0:1234",
+    "front_ends": "2",
     "ready_file": "ready.json",
     "max_message_bytes": "1000",
     "max_text_chars": "100",
@@ -66,7 +67,9 @@ SWITCHES = (
 )
 TLS = ("--tls-certificate", "c.pem", "--tls-key", "k.pem")
 TOGETHER = {"tls_certificate", "tls_key", "tls_client_ca", "allow_identity"}  # they need each other
-SPECIAL = {"model_label", *SWITCHES, *TOGETHER, "profile"}  # tested below, and a profile in a file of its own
+# Tested below, and a profile in a file of its own.
+SPECIAL = {"model_label", "front_end_port", *SWITCHES, *TOGETHER, "profile"}
+TWO = ("--bundle", "b", "--front-ends", "2")
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +145,22 @@ def test_all_of_tls_by_flag_and_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert by_flag.allow_identity == ["spiffe://example.org/Caller", "dns:caller.example.org"]
 
 
+def test_ports_of_front_ends_by_flag_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_flag = read_settings([*TWO, "--address", "[::1]:0", "--front-end-port", "7000"])
+    monkeypatch.setenv("INTENTLY_FRONT_END_PORT", "7000")
+
+    assert read_settings([*TWO, "--address", "[::1]:0"]) == by_flag
+    assert by_flag.front_end_addresses == ["[::1]:7000", "[::1]:7001"]
+
+
+def test_front_ends_have_ports_of_their_own_only_where_these_are_wanted() -> None:
+    assert read_settings(TWO).front_end_addresses == ()
+
+
+def test_a_batch_that_fits_into_a_part_is_taken() -> None:
+    assert read_settings([*TWO, "--max-in-flight", "10", "--max-batch-size", "5"]).front_ends == 2
+
+
 def test_a_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTENTLY_MAX_IN_FLIGHT", "5")
 
@@ -181,6 +200,13 @@ def test_an_unknown_flag_ends_with_2(stray: list[str], capsys: pytest.CaptureFix
         (["--bundle", "b", *TLS, "--tls-client-ca", "a", "--allow-identity", "a.example"], "--allow-identity-0: must"),
         (["--bundle", "b", *TLS, "--tls-client-ca", "a", "--allow-identity", "dns:"], "--allow-identity-0: must"),
         (["--bundle", "b", *TLS, "--tls-client-ca", "a", "--allow-identity", "spiffe:x"], "--allow-identity-0: must"),
+        (["--bundle", "b", "--front-end-port", "7000"], "--front-end-port: is for several front ends"),
+        ([*TWO, "--front-end-port", "65536"], "--front-end-port: Input should be less than or equal to 65535"),
+        ([*TWO, "--front-end-port", "65535"], "--front-end-port: 2 ports from 65535 on end at 65536"),
+        ([*TWO, "--front-end-port", "50050"], "--front-end-port: the ports 50050 to 50051 include that of --address"),
+        ([*TWO, "--address", "unix:/a"], "--front-ends: 2 processes cannot listen on unix:/a"),
+        ([*TWO, "--max-in-flight", "510"], "let it be 255 at most, or --max-in-flight 512 at least"),
+        ([*TWO, "--max-in-flight", "10"], "a batch of 10 has no room in one of 2 front ends, which takes 5"),
     ],
 )
 def test_what_is_missing_or_out_of_range_is_named(

@@ -1,5 +1,6 @@
 """The log: JSON with the ids of traces, and an exporter that cannot fill it."""
 
+import contextvars
 import json
 import logging
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from intently_server.logs import SeldomFilter, configure_logs
+from intently_server.observer import Unobserved
+from intently_server.telemetry.trace_context import LogContext
 
 NAMES = ("intently_server", "opentelemetry", "aiohttp", "asyncio", "grpc", "grpc._cython.cygrpc")
 
@@ -82,3 +85,31 @@ def test_what_was_held_back_is_said_again_after_a_while() -> None:
         now[0] = moment
         passed.append(seldom.filter(record))
     assert passed == [True, False, False, True, False, True]
+
+
+def test_a_traceparent_that_is_worth_a_line_itself_is_no_trace_s_name(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("INFO", "json")
+
+    def call() -> None:
+        LogContext(Unobserved()).call("Classify", [("traceparent", "0" * 10_000)], "somebody", 1.0)
+        for _ in range(2):
+            logging.getLogger("intently_server").info("in a call")
+
+    contextvars.copy_context().run(call)
+    ids = [(line["trace_id"], line["span_id"]) for line in lines(capsys) if line["message"] == "in a call"]
+    assert ids == ids[:1] * 2
+    assert None not in ids[0]
+
+
+def test_a_front_end_s_lines_have_its_number(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("INFO", front_end=1)
+    logging.getLogger("intently_server.app").info("serving %s", "mini")
+    assert capsys.readouterr().err.endswith(" INFO front end 1 intently_server.app: serving mini\n")
+
+    configure_logs("INFO", "json", front_end=1)
+    logging.getLogger("intently_server.app").info("serving")
+    configure_logs("INFO", "json")
+    logging.getLogger("intently_server.app").info("serving")
+    one, alone = lines(capsys)
+    assert one["front_end"] == 1
+    assert "front_end" not in alone

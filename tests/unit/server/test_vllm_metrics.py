@@ -1,13 +1,17 @@
 """What vLLM tells of its steps is counted once, under vLLM's names, and a fault in that harms nobody."""
 
+import pickle
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
 
-from intently_server.engine.vllm_metrics import VllmMetrics
+from intently_server.engine.engine_figures import sum_of_all
+from intently_server.engine.vllm_metrics import VllmMetrics, shown
 from support.admin_caller import Metrics
 
 
@@ -38,7 +42,7 @@ def kept() -> VllmMetrics:
     return VllmMetrics("banking")
 
 
-def seen(metrics: VllmMetrics) -> Metrics:
+def seen(metrics: Collector) -> Metrics:
     """What Prometheus reads."""
     registry = CollectorRegistry()
     registry.register(metrics)
@@ -93,3 +97,38 @@ def test_a_step_that_cannot_be_counted_is_logged_and_the_rest_is(
 
     assert seen(kept).sum("vllm:request_success_total") == 2
     assert [record.getMessage() for record in caplog.records] == ["a step of the engine could not be counted"]
+
+
+class Summed(Collector):
+    """What several clients of the same engines were told, each in a process of its own."""
+
+    def __init__(self, *kept: VllmMetrics) -> None:
+        self._parts = [pickle.loads(pickle.dumps(each.figures())) for each in kept]  # noqa: S301
+
+    def collect(self) -> Iterator[Metric]:
+        yield from shown("banking", sum_of_all(self._parts))
+
+
+def test_what_several_were_told_adds_up_and_the_newest_tells_the_load(kept: VllmMetrics) -> None:
+    parts = [VllmMetrics("banking") for _ in range(3)]
+    steps: list[tuple[int, int, Any, Any]] = [
+        (0, 0, scheduler(9, 4, queries=100, hits=60), iteration(0.006, 0.012, computed=40)),
+        (1, 0, None, iteration(0.3, computed=7)),
+        (1, 1, scheduler(4, queries=5), None),
+        (0, 1, scheduler(3, queries=3), iteration(0.006)),
+        (1, 0, scheduler(2, 0, queries=50, hits=10), iteration()),
+        (0, 0, None, iteration(0.5)),
+    ]
+    for part, engine, *told in steps:
+        parts[part].note(engine, *told)
+        kept.note(engine, *told)
+
+    together, one = seen(Summed(*parts)), seen(kept)
+    assert {name: family.samples for name, family in together.families.items()} == {
+        name: family.samples for name, family in one.families.items()
+    }
+    assert together.sum("vllm:num_requests_running", engine="0") == 2
+
+
+def test_who_was_told_nothing_adds_nothing(kept: VllmMetrics) -> None:
+    assert sum_of_all([kept.figures(), {}]) == {}

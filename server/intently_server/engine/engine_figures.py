@@ -1,0 +1,93 @@
+"""What an engine tells of its steps, in plain numbers that add up over all who ask it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from intently_server.histogram import LATENCY_BOUNDS, Histogram
+
+TOKEN_BOUNDS = tuple(float(1 << power) for power in range(3, 17))  # 8 to 65,536
+
+_COUNTS = ("preemptions", "cache_queries", "cache_hits", "prompt_tokens", "cached_tokens")
+_GAUGES = ("told_at", "running", "waiting", "cache_usage")
+_HISTOGRAMS = ("step_tokens", "prompt", "latency", "queue", "inference")
+
+
+class EngineFigures:
+    """What one engine has told.
+
+    Attributes:
+        told_at: When it last told `running`, `waiting` and `cache_usage`, in monotonic seconds, which all processes of
+            a host share. Of those who ask one engine it tells one alone after each step.
+    """
+
+    def __init__(self) -> None:
+        self.told_at = float("-inf")
+        self.running = self.waiting = self.preemptions = 0
+        self.cache_usage = 0.0
+        self.cache_queries = self.cache_hits = 0
+        self.prompt_tokens = self.cached_tokens = 0
+        self.finished: Counter[str] = Counter()  # by reason
+        self.step_tokens = Histogram(TOKEN_BOUNDS)
+        self.prompt = Histogram(TOKEN_BOUNDS)
+        self.latency = Histogram(LATENCY_BOUNDS)
+        self.queue = Histogram(LATENCY_BOUNDS)
+        self.inference = Histogram(LATENCY_BOUNDS)
+
+    def count(self, now: float, scheduler: Any, iteration: Any) -> None:
+        """Counts a step.
+
+        Args:
+            now: When it was, in monotonic seconds.
+            scheduler: vLLM's SchedulerStats, or None.
+            iteration: vLLM's IterationStats, or None.
+        """
+        if scheduler is not None:
+            self.told_at = now
+            self.running = scheduler.num_running_reqs
+            self.waiting = scheduler.num_waiting_reqs + scheduler.num_skipped_waiting_reqs
+            self.cache_usage = scheduler.kv_cache_usage
+            cache = scheduler.prefix_cache_stats
+            self.cache_queries += cache.queries
+            self.cache_hits += cache.hits
+        if iteration is None:
+            return
+        tokens = iteration.prompt_token_stats
+        self.preemptions += iteration.num_preempted_reqs
+        self.prompt_tokens += tokens.total
+        self.cached_tokens += tokens.cached_tokens
+        self.step_tokens.record(tokens.computed)
+        for request in iteration.finished_requests:
+            self.finished[str(request.finish_reason)] += 1
+            self.prompt.record(request.num_prompt_tokens)
+            self.latency.record(request.e2e_latency)
+            self.queue.record(request.queued_time)
+            self.inference.record(request.inference_time)
+
+    @classmethod
+    def sum_of(cls, parts: Sequence["EngineFigures"]) -> "EngineFigures":
+        """What several were told by one engine: counts and histograms add up, the rest is what came last."""
+        total = cls()
+        newest = max(parts, key=lambda part: part.told_at, default=total)
+        for name in _GAUGES:
+            setattr(total, name, getattr(newest, name))
+        for part in parts:
+            for name in _COUNTS:
+                setattr(total, name, getattr(total, name) + getattr(part, name))
+            total.finished.update(part.finished)
+            for name in _HISTOGRAMS:
+                getattr(total, name).add(getattr(part, name))
+        return total
+
+
+Figures = Mapping[int, EngineFigures]
+"""Of each engine, by its number."""
+
+
+def sum_of_all(parts: Iterable[Figures]) -> Figures:
+    """What several were told by the same engines."""
+    told: dict[int, list[EngineFigures]] = {}
+    for part in parts:
+        for number, figures in part.items():
+            told.setdefault(number, []).append(figures)
+    return {number: EngineFigures.sum_of(each) for number, each in told.items()}

@@ -1,0 +1,100 @@
+"""Between the start and the end: another front end in place of each that dies, until the engine does or all may go."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from intently_server.drain import StopSignal
+from intently_server.front_ends.backoff import Backoff
+from intently_server.front_ends.front_end import ENGINE_DIED
+from intently_server.front_ends.living import FrontEnds
+from intently_server.front_ends.patience import Patience
+from intently_server.front_ends.process import FrontEnd
+from intently_server.front_ends.shared_engine import Core
+from intently_server.front_ends.words import Order
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.05
+
+
+class Keeper:
+    """Keeps as many front ends as there shall be.
+
+    Args:
+        front_ends: They.
+        core: The engine that they share.
+        patience: With them.
+    """
+
+    def __init__(self, front_ends: FrontEnds, core: Core, patience: Patience) -> None:
+        self._front_ends = front_ends
+        self._core = core
+        self._patience = patience
+        self._backoff = Backoff()
+        self._due: dict[int, float] = {}  # when another is to be started, by its place, in monotonic seconds
+        self._next_look = time.monotonic() + patience.looked_at_every_s
+
+    async def until_stopped(self, stop: StopSignal) -> bool:
+        """Returns once `stop` is set. False if the server cannot go on before that: why, the log says."""
+        while not stop.is_set():
+            if self.engine_died():
+                return False
+            if not self._replace(self._front_ends.take_dead()):
+                logger.error("no seat at the engine is left for another front end; the server ends")
+                return False
+            self._look()
+            await asyncio.sleep(_POLL_S)
+        return True
+
+    async def until_gone(self, seconds: float) -> None:
+        """Returns once all front ends have ended, the engine has died, or so many seconds are over."""
+        for each in self._front_ends.living:
+            if not each.ready.done():  # it comes in place of another, and has nothing to drain
+                each.kill()
+        give_up = time.monotonic() + seconds
+        while any(not each.ended.done() for each in self._front_ends.living) and time.monotonic() < give_up:
+            if self.engine_died():
+                return
+            await asyncio.sleep(_POLL_S)
+
+    def engine_died(self) -> bool:
+        """Whether the engine has died, as it was seen here, or as a front end was told by it."""
+        # Who was told of it by the engine ends with this code, maybe before the engine's processes do.
+        told = any(each.ended.done() and each.ended.result() == ENGINE_DIED for each in self._front_ends.living)
+        return told or not self._core.alive
+
+    def _replace(self, dead: Sequence[FrontEnd]) -> bool:
+        """Starts others in place of the dead, each in its time. False if there is no seat for one."""
+        now = time.monotonic()
+        for each in dead:
+            self._core.leave(each.seat)
+            wait_s = self._backoff.after(each.lived_s)
+            self._due[each.place] = now + wait_s
+            why = f": {each.failed.reason}" if each.failed is not None else ""
+            logger.error(
+                "front end %d has died (exit %d)%s; another is started in %g s",
+                each.place,
+                each.ended.result(),
+                why,
+                wait_s,
+            )
+        for place in [place for place, due in self._due.items() if due <= now]:
+            del self._due[place]
+            successor = self._front_ends.start(place, late=True)
+            if successor is None:
+                return False
+            successor.tell(Order.ATTACH)
+            successor.tell(Order.SERVE)
+        return True
+
+    def _look(self) -> None:
+        """Kills those that hang: what does not tell does not answer either."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + self._patience.looked_at_every_s
+        for each in self._front_ends.living:
+            if each.look() >= self._patience.silent_looks and not each.ended.done():
+                logger.error("front end %d does not answer; it is killed", each.place)
+                each.kill()
