@@ -30,7 +30,8 @@ def add(commands: Commands) -> None:
         type=Path,
         action="append",
         metavar="ROWS",
-        help="JSON Lines whose rows must not be among these; may be given again (the recipe's test rows always are)",
+        help="JSON Lines whose rows must not be among these; may be given again (the recipe's test rows always are, "
+        "and of a bundle those of its own recipe where they can be found)",
     )
     parser.add_argument(
         "--leave-out-test", action="store_true", help="go on without the calibration rows that are test rows too"
@@ -110,7 +111,9 @@ def _quantize(parsed: argparse.Namespace) -> None:
     from rich.console import Console
 
     from intently_build.bundles.manifest import MANIFEST, manifest_layout, read_manifest
+    from intently_build.evaluation.dataset import own_files
     from intently_build.layout import prompt_layout
+    from intently_build.quantizing.calibration_rows import check_not_measured_on
     from intently_build.quantizing.quantize import Request, quantize
     from intently_build.recipe import load_recipe
     from intently_build.rows import split_files
@@ -118,13 +121,17 @@ def _quantize(parsed: argparse.Namespace) -> None:
     if parsed.samples < 1:
         raise BuildError(f"--samples {parsed.samples}: must be at least 1")
     layout, tests = None, list(parsed.test or ())
+    if (parsed.checkpoint / MANIFEST).exists():
+        manifest = read_manifest(parsed.checkpoint)
+        layout = manifest_layout(manifest.prompt)
+        tests += own_files(parsed.checkpoint, manifest, "test")
+        if parsed.calibration:
+            check_not_measured_on(manifest, parsed.calibration)
     if parsed.recipe:
         recipe, _ = load_recipe(parsed.recipe)
         layout = prompt_layout(recipe.prompt)
         if recipe.data.test:
             tests += split_files(parsed.recipe.parent / recipe.data.folder, recipe.data, "test")
-    elif (parsed.checkpoint / MANIFEST).exists():
-        layout = manifest_layout(read_manifest(parsed.checkpoint).prompt)
     request = Request(
         checkpoint=parsed.checkpoint,
         form=parsed.form,

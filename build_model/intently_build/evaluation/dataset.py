@@ -14,7 +14,7 @@ from intently_build.calibration import Integers
 from intently_build.errors import BuildError
 from intently_build.evaluation.costs import OUT_OF_SCOPE
 from intently_build.recipe import Data
-from intently_build.rows import SplitRows, file_sha256, read_labels, read_rows, read_split
+from intently_build.rows import SplitRows, file_sha256, read_labels, read_rows, read_split, split_files
 
 Split = Literal["test", "validation", "train"]
 
@@ -88,6 +88,16 @@ def read_dataset(bundle: Path, manifest: bundle_pb2.BundleManifest, source: Sour
             f"{folder / data.labels}: not the intents of the bundle's label set, or in another order ({bundle})"
         )
     return Dataset(data.name, source.split, names, outside, read_split(folder, data, labels, source.split))
+
+
+def own_files(bundle: Path, manifest: bundle_pb2.BundleManifest, split: Split) -> list[Path]:
+    """Returns the files of a split that the recipe in the manifest names; none unless all of them can be found."""
+    try:
+        data, beside = _data(bundle, manifest, Source(split))
+        files = split_files(beside / data.folder, data, split)
+    except BuildError:
+        return []  # the recipe names none, or the manifest has none
+    return files if all(file.is_file() for file in files) else []
 
 
 def check_same_rows(first: tuple[Path, Dataset], other: tuple[Path, Dataset]) -> None:

@@ -5,9 +5,10 @@ import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from intently.v1 import bundle_pb2
 from intently_build.errors import BuildError
 from intently_build.overlap import fold
-from intently_build.rows import json_lines
+from intently_build.rows import file_sha256, json_lines
 
 
 def read_texts(path: Path) -> list[str]:
@@ -37,6 +38,20 @@ def without_test_rows(texts: Sequence[str], source: Path, tests: Iterable[Path],
             "give other rows, or --leave-out-test to go on without these"
         )
     return kept
+
+
+def check_not_measured_on(manifest: bundle_pb2.BundleManifest, rows: Path) -> None:
+    """Raises BuildError if a bundle's evaluation was measured on this very file, wherever it lies now."""
+    try:
+        digest = file_sha256(rows)
+    except OSError as error:
+        raise BuildError(f"{rows}: cannot read the rows: {error}") from error
+    for evaluation in manifest.evaluations:
+        if digest in evaluation.data_sha256:
+            raise BuildError(
+                f"{rows}: the bundle's evaluation on {evaluation.dataset} {evaluation.split} was measured on these "
+                "very rows; give others"
+            )
 
 
 def choose(texts: Sequence[str], samples: int, seed: int, source: Path) -> list[str]:

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from intently.v1 import bundle_pb2
+from intently_build.bundles.manifest import read_manifest, write_manifest
+from intently_build.cli import main
 from intently_build.errors import BuildError
 from intently_build.quantizing.calibration_rows import choose, read_texts, without_test_rows
+from intently_build.rows import file_sha256
+from support.tiny_build import make_recipe
+from unit.build.toy_checkpoint import write_toy
 
 
 def rows(path: Path, *texts: str) -> Path:
@@ -55,3 +61,39 @@ def test_no_rows_and_no_file_are_refused(tmp_path: Path) -> None:
         read_texts(tmp_path / "empty.jsonl")
     with pytest.raises(BuildError, match="cannot read the rows"):
         read_texts(tmp_path / "gone.jsonl")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A toy with a manifest that names its recipe, which lies with its rows in the same folder."""
+    recipe = make_recipe(tmp_path / "made", published={"checkpoint": "toy", "code_tokens": ["a", "b", "c"]})
+    folder = write_toy(tmp_path / "made" / "bundle")
+    write_manifest(folder, bundle_pb2.BundleManifest(origin=bundle_pb2.Origin(recipe=recipe.read_text())))
+    return folder
+
+
+def refused(bundle: Path, calibration: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    arguments = ["--to", "int8", "--calibration", str(calibration), "--samples", "4"]
+    output = bundle.with_name("new")
+    assert main(["quantize", str(bundle), *arguments, "--output", str(output)]) == 2
+    assert not output.exists()
+    return capsys.readouterr().err.strip()
+
+
+def test_a_bundles_own_test_rows_are_refused(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = bundle.with_name("test.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "ours.jsonl").write_text("".join(lines[:6]))
+    line = refused(bundle, tmp_path / "ours.jsonl", capsys)
+    assert line.endswith("--leave-out-test to go on without these")
+    assert "ours.jsonl: 6 of 6 calibration rows are test rows too" in line
+
+
+def test_a_file_that_a_bundle_was_measured_on_is_refused_wherever_it_lies(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = rows(tmp_path / "held-out.jsonl", *(f"row {number}" for number in range(6)))
+    manifest = read_manifest(bundle)
+    manifest.evaluations.add(dataset="held-out", split="rows", data_sha256=[file_sha256(theirs)])
+    write_manifest(bundle, manifest)
+    line = refused(bundle, theirs, capsys)
+    assert "held-out.jsonl: the bundle's evaluation on held-out rows was measured on these very rows" in line
