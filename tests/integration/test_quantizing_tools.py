@@ -19,6 +19,7 @@ from intently_build.quantizing.manifest import stored_as
 from intently_build.reference import load_classifier, prompt_logits
 from intently_build.rows import file_sha256
 from support.paths import BUNDLE, CLINC150
+from support.tiny_build import make_base
 
 TEXTS = (
     "what is the weather in paris",
@@ -94,3 +95,12 @@ def test_what_lies_there_already_is_not_made_again(
     quantize("bnb-int8", folder)
     assert "lies there already" in capsys.readouterr().out
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_prompts_of_a_few_tokens_are_looked_at_too(tmp_path: Path) -> None:
+    base = make_base(tmp_path / "base")
+    rows = tmp_path / "short.jsonl"
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in ("hi", "no", "yes", "a b")))
+    arguments = ["--to", "autogptq-int4", "--group-size", "32", "--calibration", str(rows), "--samples", "4"]
+    assert main(["quantize", str(base), *arguments, "--output", str(tmp_path / "new")]) == 0
+    assert stored_as(tmp_path / "new").bits == 4

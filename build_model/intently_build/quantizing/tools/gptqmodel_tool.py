@@ -5,11 +5,14 @@ the same; the head is put back afterwards.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from intently_build.quantizing.checkpoint import TOKENIZER_FILES, WEIGHTS, Checkpoint, read_checkpoint
 from intently_build.quantizing.job import Job
+
+NONE_TOO_SHORT = 0  # tokens; by itself the tool leaves out prompts of up to 10 in silence, and then may have none
 
 
 def quantize(job: Job) -> None:
@@ -21,7 +24,10 @@ def quantize(job: Job) -> None:
     _as_causal(source, causal)
     settings = QuantizeConfig(bits=4, group_size=job.group_size, desc_act=False, sym=True)
     model = GPTQModel.load(str(causal), settings, dtype="bfloat16")
-    model.quantize([{"input_ids": list(ids), "attention_mask": [1] * len(ids)} for ids in job.prompts], batch_size=1)
+    prompts = [{"input_ids": list(ids), "attention_mask": [1] * len(ids)} for ids in job.prompts]
+    # quantize() takes the same argument, and passes it on to nobody.
+    model.prepare_dataset = partial(model.prepare_dataset, calibration_data_min_length=NONE_TOO_SHORT)
+    model.quantize(prompts, batch_size=1)
     model.save(str(raw))
     _with_head(source, raw, job.output)
 
