@@ -1,11 +1,13 @@
 """Tells what telemetry costs: the same load on servers that differ in their telemetry alone, turn by turn in one run.
 
-    python tests/bench/telemetry_overhead.py [--real-engine] [--seconds 3] [--rounds 6] [--by-throughput]
+    python tests/bench/telemetry_overhead.py [--real-engine] [--seconds 3] [--rounds 6] [--by-throughput | --by-machine]
 
 All servers run from the start; each round loads one after the other, in an order that changes. Two of them have no
-telemetry: what differs between these is chance, and that of two engine processes. The steadiest figure is the CPU time
-that the front-end process takes for a call: it bounds what one process can serve. Throughput of the closed loop is told
-too. Flags that it does not know go to the servers. A table goes to standard error, JSON to standard out.
+telemetry: what differs between these is chance, and that of two engine processes. The steadiest figures are CPU times
+of a call: that of the front-end process bounds what one process can serve; that of all the server's processes, engine
+included, bounds what cores can serve that they share (--by-machine judges that). Throughput of the closed loop is told
+too (--by-throughput judges it). Flags that it does not know go to the servers. A table goes to standard error, JSON to
+standard out.
 """
 
 import argparse
@@ -49,6 +51,7 @@ class Variant:
     address: str = ""
     pid: int = 0
     cpu_us: list[float] = field(default_factory=list)
+    all_cpu_us: list[float] = field(default_factory=list)
     per_s: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
     limits: set[str] = field(default_factory=set)
@@ -56,15 +59,16 @@ class Variant:
     def measure(self, options: argparse.Namespace) -> None:
         """Loads it for a round."""
         process = psutil.Process(self.pid)
-        before = process.cpu_times()
+        processes = [process, *process.children(recursive=True)]
+        before = [_busy_s(each) for each in processes]
         flags = ("--concurrency", str(options.concurrency), "--warm-up", "0s", "--connections", "2")
         measured = generate(self.address, options.seconds, *flags)
-        after = process.cpu_times()
+        after = [_busy_s(each) for each in processes]
         answered = measured.by_status.get("OK", 0)
         if not answered or len(measured.by_status) > 1:
             raise RuntimeError(f"{self.name}: not all was answered: {measured.by_status}")
-        busy_s = after.user + after.system - before.user - before.system
-        self.cpu_us.append(busy_s / answered * 1e6)
+        self.cpu_us.append((after[0] - before[0]) / answered * 1e6)
+        self.all_cpu_us.append((sum(after) - sum(before)) / answered * 1e6)
         self.per_s.append(measured.goodput)
         self.p99_ms.append(measured.p99 * 1e3)
         self.limits.update(measured.limits)
@@ -78,6 +82,8 @@ class Variant:
             "cpu_us_per_call": round(_low(self.cpu_us), 1),
             "cpu_us_more": round(_low(self.cpu_us) - _low(off.cpu_us), 1),
             "throughput_by_cpu": round(_low(off.cpu_us) / _low(self.cpu_us), 4),
+            "all_cpu_us": round(_low(self.all_cpu_us), 1),
+            "by_all_cpu": round(_low(off.all_cpu_us) / _low(self.all_cpu_us), 4),
             "per_s": round(statistics.median(self.per_s), 1),
             **_interval(_ratios(self.per_s, off.per_s)),
             "p99_ms": round(statistics.median(self.p99_ms), 2),
@@ -98,7 +104,7 @@ def main() -> int:
             sys.stderr.write(f"round {number}: " + ", ".join(map(str, variants)) + "\n")
             if number < 0:  # the first round warms up
                 for variant in variants:
-                    for values in (variant.cpu_us, variant.per_s, variant.p99_ms, variant.limits):
+                    for values in (variant.cpu_us, variant.all_cpu_us, variant.per_s, variant.p99_ms, variant.limits):
                         values.clear()
     results = {variant.name: variant.result(variants[0]) for variant in variants}
     verdict = _verdict(variants, results, options)
@@ -114,6 +120,8 @@ def _verdict(
 ) -> dict[str, bool]:
     judged = [results[name] for name in JUDGED]
     verdict = {"generator_was_not_the_limit": not any(variant.limits for variant in variants)}
+    if options.by_machine:
+        return verdict | {"all_cpu_within_5_percent": all(_is_enough(each["by_all_cpu"]) for each in judged)}
     if not options.by_throughput:
         return verdict | {"cpu_within_5_percent": all(_is_enough(each["throughput_by_cpu"]) for each in judged)}
     return verdict | {
@@ -171,6 +179,11 @@ def _collector() -> Iterator[str]:
             process.kill()
 
 
+def _busy_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
 def _low(values: list[float]) -> float:
     """The lower quartile: others on the machine can only add to what a call costs."""
     return statistics.quantiles(values, n=4)[0]
@@ -196,7 +209,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--step-ms", type=float, default=1.0, help="of the engine in memory (default: %(default)s)")
     parser.add_argument("--ratio", type=float, nargs="*", default=[0.1, 1.0], help="sampled shares to measure as well")
-    parser.add_argument("--by-throughput", action="store_true", help="judge the closed loop's throughput")
+    judged = parser.add_mutually_exclusive_group()
+    judged.add_argument("--by-throughput", action="store_true", help="judge the closed loop's throughput")
+    judged.add_argument(
+        "--by-machine", action="store_true", help="judge the CPU time of all processes, the engine's too"
+    )
     parser.add_argument(
         "--start-at-once", type=int, default=max(1, (os.cpu_count() or 1) // 4), help="servers (default: %(default)s)"
     )
