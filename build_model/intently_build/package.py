@@ -12,6 +12,7 @@ from intently.v1.revision import compute_revision
 from intently_build.bundles.golden import golden_vector
 from intently_build.bundles.manifest import MANIFEST, list_files, write_manifest
 from intently_build.bundles.seal import SEAL
+from intently_build.chance import AgainstChance, against_chance
 from intently_build.describing import Contents, describe
 from intently_build.errors import BuildError
 from intently_build.fitting import ValidationLogits, fit_calibration
@@ -62,7 +63,9 @@ def _write_bundle(contents: Contents, folder: Path, journal: Journal) -> Proof:
     _copy_checkpoint(contents.checkpoint, folder)
     _copy_notices(contents, folder)
     manifest = describe(contents)
-    _fill_answers(manifest, contents, folder)
+    logits = _fill_answers(manifest, contents, folder)
+    found = _check_chance(against_chance(logits), contents)
+    journal.say(f"  {found.right} of {found.rows} validation rows in scope are right as stored: {found.accuracy:.2%}")
     manifest.files.extend(list_files(folder, NOTICES))
     manifest.revision = compute_revision(manifest)
     write_manifest(folder, manifest)
@@ -71,6 +74,8 @@ def _write_bundle(contents: Contents, folder: Path, journal: Journal) -> Proof:
     return {
         "revision": manifest.revision,
         "bytes": size,
+        "validation_accuracy": found.accuracy,
+        "most_frequent_intent": found.guess,
         "temperature": manifest.calibration.temperature,
         "golden_vectors": len(manifest.golden_vectors),
     }
@@ -90,8 +95,8 @@ def _copy_notices(contents: Contents, folder: Path) -> None:
         shutil.copyfile(path, target / name)
 
 
-def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folder: Path) -> None:
-    """Fills in calibration and golden vectors, by the checkpoint as it is stored in `folder`."""
+def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folder: Path) -> ValidationLogits:
+    """Fills in calibration and golden vectors, by the checkpoint as it is stored in `folder`. Returns its logits."""
     recipe, data = contents.recipe, contents.data
     classifier = load_classifier(folder, device_for(folder))
     encoder = PromptEncoder(folder / "tokenizer.json", prompt_layout(recipe.prompt))
@@ -109,3 +114,15 @@ def _fill_answers(manifest: bundle_pb2.BundleManifest, contents: Contents, folde
     manifest.golden_vectors.extend(
         golden_vector(example, classifier, encoder, temperature, data.labels) for example in recipe.golden
     )
+    return logits
+
+
+def _check_chance(found: AgainstChance, contents: Contents) -> AgainstChance:
+    """Raises BuildError for a model that knows nothing, unless the recipe says that it may."""
+    if not found.better and not contents.recipe.evaluate.may_be_chance:
+        raise BuildError(
+            f"{contents.checkpoint}: {found.right} of {found.rows} validation rows are right ({found.accuracy:.1%}), "
+            f"no better than a guess (the most frequent intent has {found.guess:.1%}): do base, adapter, code tokens "
+            "and prompt belong together? If it is meant, as with random weights, say evaluate.may_be_chance: true"
+        )
+    return found

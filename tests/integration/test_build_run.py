@@ -89,6 +89,7 @@ def test_every_step_says_what_it_proved(run: Path) -> None:
     agreement = proofs["merged"]["agreement"]
     assert agreement["argmax_equal"] == agreement["prompts"] == 18
     assert proofs["head"]["largest_probability_difference"] < 1e-6
+    assert proofs["package"]["validation_accuracy"] > 0.8
     assert proofs["package"]["revision"] == read_manifest(run / "bundle").revision
 
 

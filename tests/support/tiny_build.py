@@ -116,6 +116,7 @@ def make_recipe(folder: Path, **sections: Any) -> Path:
         },
         "limits": {"max_input_tokens": 512},
         "calibration": {"operating_points": ["keep-99"], "default_operating_point": "keep-99"},
+        "evaluate": {"may_be_chance": True},  # most weights here are random
         "golden": [{"text": "set a timer"}, {"text": "and now?", "context": ["is it warm", "yes"]}],
     }
     path = folder / "tiny.yaml"

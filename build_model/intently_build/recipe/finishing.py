@@ -43,3 +43,4 @@ class Evaluate(Section):
     """How a bundle is judged."""
 
     gate: Gate = Gate()
+    may_be_chance: bool = False  # package a model no better than a guess, such as one with random weights
