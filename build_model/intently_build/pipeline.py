@@ -9,7 +9,7 @@ from intently_build.adapting.adapter import read_adapter
 from intently_build.adapting.checkpoint import TOKENIZER, find_base, read_checkpoint
 from intently_build.adapting.lora import check_lora, check_lora_tools
 from intently_build.adapting.matching import base_identity, check_match
-from intently_build.adapting.merge import merge_step
+from intently_build.adapting.merge import Pair, merge_step
 from intently_build.adapting.probes import Probes, spread
 from intently_build.adapting.tokens import extend_step, missing_tokens
 from intently_build.bundles.manifest import read_manifest
@@ -112,7 +112,8 @@ class Build:
         if isinstance(recipe, DistillRecipe):
             return self._distilling(recipe, device)
         if isinstance(recipe, AdapterRecipe):
-            return [self._merging(find_base(self.path, recipe.adapter.base, self._runs), self._given_adapter(recipe))]
+            base = find_base(self.path, recipe.adapter.base, self._runs)
+            return [self._merging(Pair(base, self._given_adapter(recipe), recipe.adapter.other_name))]
         return []  # published: it is there
 
     def classifier_steps(self) -> list[Callable[[], Step]]:
@@ -174,7 +175,7 @@ class Build:
     def _check_adapter(self, recipe: AdapterRecipe) -> None:
         base = read_checkpoint(find_base(self.path, recipe.adapter.base, self._runs))
         adapter = read_adapter(self._given_adapter(recipe))
-        check_match(adapter, base, self.digests)
+        check_match(adapter, base, self.digests, recipe.adapter.other_name)
         if adapter.classifies != (recipe.adapter.head == "trained"):
             how, say = ("a head of its own", "trained") if adapter.classifies else ("no head", "code-tokens")
             raise BuildError(f"adapter.head: {adapter.folder} was trained with {how}; say head: {say}")
@@ -242,7 +243,7 @@ class Build:
     def _adapting(self, recipe: AdaptRecipe, device: Device) -> list[Callable[[], Step]]:
         base, steps = self._extending(find_base(self.path, recipe.adapt.base, self._runs), recipe.adapt.new_tokens)
         steps.append(lambda: adapt_step(self.path, recipe, self.data, base, self.run, device, self.digests))
-        return [*steps, self._merging(base, self.run.adapter)]
+        return [*steps, self._merging(Pair(base, self.run.adapter))]
 
     def _distilling(self, recipe: DistillRecipe, device: Device) -> list[Callable[[], Step]]:
         if self._taught(recipe):
@@ -264,8 +265,8 @@ class Build:
             return found, []
         return self.run.base, [lambda: extend_step(found, self.run.base, lacking)]
 
-    def _merging(self, base: Path, adapter: Path) -> Callable[[], Step]:
-        return lambda: merge_step(base, adapter, self.run.merged, self.probes, self.digests)
+    def _merging(self, pair: Pair) -> Callable[[], Step]:
+        return lambda: merge_step(pair, self.run.merged, self.probes, self.digests)
 
 
 def load_build(path: Path, run: Path | None) -> Build:

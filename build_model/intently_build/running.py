@@ -8,7 +8,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from intently_build.adapting.merge import merge_step
+from intently_build.adapting.merge import Pair, merge_step
 from intently_build.adapting.probes import Probes
 from intently_build.errors import BuildError
 from intently_build.needed import needed_recipes
@@ -150,9 +150,9 @@ def _train(build: Build, device: Device, restart: bool, console: Console, leave_
         perform(steps[: len(steps) - leave_out], build.digests, journal)
 
 
-def merge(base: Path, adapter: Path, output: Path, replace: bool, console: Console) -> None:
+def merge(base: Path, adapter: Path, output: Path, replace: bool, console: Console, other_name: bool = False) -> None:
     """Merges an adapter into its base. Raises BuildError if another thing lies at `output` and `replace` is false."""
-    step = merge_step(base, adapter, output, Probes(), digests := Digests())
+    step = merge_step(Pair(base, adapter, other_name), output, Probes(), digests := Digests())
     if output.exists() and not step.record_file.is_file() and not replace:
         raise BuildError(f"{output}: exists, and was not merged by intently-build; give --replace to write over it")
     journal = Journal(console)

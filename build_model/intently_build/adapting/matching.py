@@ -1,4 +1,4 @@
-"""Whether an adapter belongs to a base: by digest where it says so, and by every shape and token in any case."""
+"""Whether an adapter belongs to a base: by digest or else by name, and by every shape and token."""
 
 import json
 import re
@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from intently_build.adapting.adapter import AdapterFiles
+from intently_build.adapting.base_name import names_base
 from intently_build.adapting.checkpoint import TOKENIZER, Checkpoint, read_json
 from intently_build.errors import BuildError
 from intently_build.steps.digests import Digests
 
 LAYERS = "model.layers."
+EQUAL = "equal"
 BASE = "base.json"  # beside an adapter of ours: what it was trained on
 _PAIR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 _CHOSEN_LAYERS = ("layers_to_transform", "layers_pattern", "exclude_modules", "target_parameters")
@@ -23,8 +25,8 @@ def base_identity(base: Checkpoint, digests: Digests) -> dict[str, str]:
     return {"weights": base.weights_digest(digests), "tokenizer": digests.file(base.folder / TOKENIZER)}
 
 
-def check_match(adapter: AdapterFiles, base: Checkpoint, digests: Digests) -> dict[str, Any]:
-    """Checks that `adapter` was trained on `base`, as far as its files tell.
+def check_match(adapter: AdapterFiles, base: Checkpoint, digests: Digests, other_name: bool) -> dict[str, Any]:
+    """Checks that `adapter` was trained on `base`, as far as its files tell; by name unless `other_name` is true.
 
     Returns what was compared, for a proof. Raises BuildError naming the first thing that does not fit.
     """
@@ -32,12 +34,15 @@ def check_match(adapter: AdapterFiles, base: Checkpoint, digests: Digests) -> di
     _check_pairs(adapter, pairs, base)
     _check_complete(adapter, set(pairs), base)
     _check_whole_tensors(adapter, base)
-    return {
-        "modules": len(pairs),
-        "base_named": str(adapter.config.get("base_model_name_or_path", "")),
-        "base_digest": _check_digest(adapter, base, digests),
-        "tokenizer": _check_tokenizer(adapter, base),
-    }
+    digest = _check_digest(adapter, base, digests)
+    tokenizer = _check_tokenizer(adapter, base)
+    named = str(adapter.config.get("base_model_name_or_path") or "")
+    if digest != EQUAL and not other_name and not names_base(adapter, base):
+        raise BuildError(
+            f"{adapter.folder}: names its base {named}, and {base.folder} is another by its name; take that base, or, "
+            "if it is the same under another name, say so: merge --other-name, or adapter.other_name: true"
+        )
+    return {"modules": len(pairs), "base_named": named, "base_digest": digest, "tokenizer": tokenizer}
 
 
 def _pairs(adapter: AdapterFiles) -> dict[str, dict[str, Shape]]:
@@ -111,7 +116,7 @@ def _check_digest(adapter: AdapterFiles, base: Checkpoint, digests: Digests) -> 
                 f"{adapter.folder}: made for another base: the {key} of {base.folder} have the SHA-256 {found[:12]}, "
                 f"and it was trained on {str(stated.get(key))[:12]}"
             )
-    return "equal"
+    return EQUAL
 
 
 def _check_tokenizer(adapter: AdapterFiles, base: Checkpoint) -> str:
@@ -120,7 +125,7 @@ def _check_tokenizer(adapter: AdapterFiles, base: Checkpoint) -> str:
         return "not carried by the adapter"
     if _tokens(theirs) != _tokens(base.folder / TOKENIZER):
         raise BuildError(f"{theirs}: another tokenizer than {base.folder / TOKENIZER}; the adapter is of another base")
-    return "equal"
+    return EQUAL
 
 
 def _tokens(path: Path) -> tuple[dict[str, int], list[str], dict[str, int]]:

@@ -2,7 +2,8 @@
 
 import gc
 import shutil
-from pathlib import Path, PurePath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from intently_build.adapting.checkpoint import (
     Checkpoint,
     forget_version,
     read_checkpoint,
+    tensor_shapes,
     weight_files,
 )
 from intently_build.adapting.comparison import compare, last_logits, proving_device
@@ -28,31 +30,53 @@ from intently_build.steps.journal import Journal
 from intently_build.steps.step import Proof, Step
 
 TOOLS = ("torch", "transformers", "peft", "safetensors")
+# Of the longest row of the base's own tensor. Adapters change weights by a part of their size; one that makes a row a
+# hundred times as long as any that the base has leaves nothing of the base, which a damaged number does.
+LARGEST_CHANGE = 100.0
 LEFT_BY_LORA = ("lora_", "base_layer", "modules_to_save", "token_adapter", "original_module")
 
 
-def merge_step(base: Path, adapter: Path, folder: Path, probes: Probes, digests: Digests) -> Step:
-    """Returns the step that merges `adapter` into the causal checkpoint `base`, and proves it on `probes`."""
+@dataclass(frozen=True)
+class Pair:
+    """What is merged.
+
+    Attributes:
+      base: folder of the causal checkpoint.
+      adapter: folder of the adapter.
+      other_name: whether the adapter may name its base otherwise than the folder is called.
+    """
+
+    base: Path
+    adapter: Path
+    other_name: bool = False
+
+
+def merge_step(pair: Pair, folder: Path, probes: Probes, digests: Digests) -> Step:
+    """Returns the step that merges the adapter into its base, and proves it on `probes`."""
 
     def make(partial: Path, journal: Journal) -> Proof:
-        return merge(base, adapter, partial, probes, digests, journal)
+        return merge(pair, partial, probes, digests, journal)
 
-    inputs = {"base": base, "adapter": adapter}
-    return Step("merge", folder, inputs, {"dtype": "bfloat16"}, make, TOOLS)
+    inputs = {"base": pair.base, "adapter": pair.adapter}
+    stated = {"dtype": "bfloat16"} | ({"other_name": True} if pair.other_name else {})
+    return Step("merge", folder, inputs, stated, make, TOOLS)
 
 
-def merge(base: Path, adapter: Path, folder: Path, probes: Probes, digests: Digests, journal: Journal) -> Proof:
+def merge(pair: Pair, folder: Path, probes: Probes, digests: Digests, journal: Journal) -> Proof:
     """Writes the merged checkpoint into `folder`. Returns what was proved.
 
     Raises BuildError if base and adapter are damaged or do not belong together, or if the result answers otherwise.
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    files = read_adapter(adapter)
+    base = pair.base
+    files = read_adapter(pair.adapter)
     checkpoint = read_checkpoint(base)
-    matched = check_match(files, checkpoint, digests)
+    matched = check_match(files, checkpoint, digests, pair.other_name)
     journal.say(f"  {matched['modules']} adapted modules; base {matched['base_digest']}")
-    _say_other_name(matched, base, journal)
+    if pair.other_name:
+        named = matched["base_named"]
+        journal.say(f"  warning: the adapter names its base {named}; nothing but shapes shows that {base} is that")
     prompts = probes.ids(base / TOKENIZER, checkpoint.embedding_rows)
     wanted = last_logits(_adapted(files, checkpoint, torch.float32).to(proving_device()), prompts)
     _release()
@@ -68,15 +92,8 @@ def merge(base: Path, adapter: Path, folder: Path, probes: Probes, digests: Dige
         "finite": True,
         "parameters": parameters,
         "base_sha256": checkpoint.weights_digest(digests),
-        "adapter_sha256": digests.file(adapter / WEIGHTS),
+        "adapter_sha256": digests.file(pair.adapter / WEIGHTS),
     }
-
-
-def _say_other_name(matched: Proof, base: Path, journal: Journal) -> None:
-    """A base of the same shapes can be told from the right one by its name alone where no digest is stated."""
-    named = matched["base_named"]
-    if named and matched["base_digest"] != "equal" and PurePath(named).name != base.resolve().name:
-        journal.say(f"  warning: the adapter names its base {named}; nothing but shapes shows that {base} is that")
 
 
 def _plain(files: AdapterFiles, folder: Path, dtype: torch.dtype) -> Any:
@@ -126,16 +143,40 @@ def _copy_tokenizer(base: Path, folder: Path) -> None:
 
 def _check_tensors(files: AdapterFiles, base: Checkpoint, folder: Path) -> None:
     names: set[str] = set()
+    before = {name: path for path in weight_files(base.folder) for name in tensor_shapes(path)}
     for path in weight_files(folder):
         with safe_open(path, framework="pt") as opened:
             for name in opened.keys():  # noqa: SIM118  # not a dict
                 names.add(name)
-                if not torch.isfinite(opened.get_tensor(name)).all():
+                tensor = opened.get_tensor(name)
+                if not torch.isfinite(tensor).all():
                     raise BuildError(f"merge: {name} is not finite in bfloat16; base or adapter is damaged")
+                if name in before:
+                    _check_change(files, name, _tensor(before[name], name), tensor)
     left = [name for name in names if any(mark in name for mark in LEFT_BY_LORA)]
     missing = {name for name in base.shapes if name.startswith("model.")} - names
     if left or missing:
         raise BuildError(f"{files.folder}: merging left {left[0]}" if left else f"merging lost {missing.pop()}")
+
+
+def _check_change(files: AdapterFiles, name: str, before: torch.Tensor, after: torch.Tensor) -> None:
+    """Raises BuildError if the adapter changed a tensor out of all proportion."""
+    longest = _longest_row(before.float())
+    change = _longest_row(after.float() - before.float())
+    if longest and not change <= LARGEST_CHANGE * longest:
+        raise BuildError(
+            f"{files.folder}: changes a row of {name} by {change / longest:.3g} times the longest that the base has "
+            f"there, and no adapter that was trained does so by {LARGEST_CHANGE:.0f}; it is damaged, copy it anew"
+        )
+
+
+def _longest_row(tensor: torch.Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor, dim=-1).max())
+
+
+def _tensor(file: Path, name: str) -> torch.Tensor:
+    with safe_open(file, framework="pt") as opened:
+        return torch.as_tensor(opened.get_tensor(name))
 
 
 def _release() -> None:

@@ -14,6 +14,12 @@ def add(commands: Commands) -> None:
     parser.add_argument("--adapter", type=Path, required=True, help="folder of the adapter, whoever trained it")
     parser.add_argument("--output", type=Path, required=True, help="folder of the merged checkpoint")
     parser.add_argument("--replace", action="store_true", help="write over a folder that something else lies in")
+    parser.add_argument(
+        "--other-name",
+        action="store_true",
+        help="go on where the adapter names its base otherwise than the folder is called: the last parts of both names "
+        "count, Qwen2.5-7B-Instruct of Qwen/Qwen2.5-7B-Instruct, and commits where both are known",
+    )
     parser.set_defaults(command=_run)
 
 
@@ -22,4 +28,4 @@ def _run(parsed: argparse.Namespace) -> None:
 
     from intently_build.running import merge
 
-    merge(parsed.base, parsed.adapter, parsed.output, parsed.replace, Console())
+    merge(parsed.base, parsed.adapter, parsed.output, parsed.replace, Console(), parsed.other_name)

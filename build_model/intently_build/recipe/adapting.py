@@ -47,6 +47,7 @@ class Adapter(Section):
     base: NonEmpty
     folder: NonEmpty
     head: Head = "code-tokens"
+    other_name: bool = False  # the adapter may name its base otherwise than the folder is called, in the last part
     code_tokens: tuple[NonEmpty, ...] = ()  # the token of each label, out of scope last; if not <|code_000|> and so on
 
 

@@ -105,7 +105,7 @@ def make_adapter(models: Models) -> dict[str, Any]:
     linears = [each for each in planned_tensors(models.shape, "lm_head", 1) if each.linear]
     names = sorted({each.name.split(".")[-2] for each in linears})
     config = peft.LoraConfig(task_type="CAUSAL_LM", r=RANK, lora_alpha=ALPHA, target_modules=names)
-    config.base_model_name_or_path = "random"
+    config.base_model_name_or_path = str(models.base)
     config.save_pretrained(str(models.adapter))
     generator = torch.Generator().manual_seed(1)
     tensors = {}

@@ -14,6 +14,9 @@ import torch
 from peft.import_utils import is_gptqmodel_available
 from safetensors.torch import load_file, save_file
 
+from intently_build.adapting.adapter import AdapterFiles
+from intently_build.adapting.base_name import names_base
+from intently_build.adapting.checkpoint import Checkpoint
 from intently_build.adapting.matching import BASE
 from intently_build.cli import main
 from intently_build.rows import file_sha256
@@ -244,15 +247,64 @@ def test_a_flipped_byte_in_an_adapter_with_a_record_is_found(
     assert f"{WEIGHTS}: no such file" in refused(base, adapter, tmp_path / "merged", capsys)
 
 
-def test_an_adapter_that_names_another_base_is_merged_with_a_warning(
+def test_an_adapter_that_names_another_base_is_refused_unless_it_is_said_to_be_the_same(
     base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change_config(adapter, base_model_name_or_path="someone/other-base")
-    assert merge(base, adapter, tmp_path / "merged") == 0
+    line = refused(base, adapter, tmp_path / "merged", capsys)
+    assert "names its base someone/other-base, and" in line
+    assert "merge --other-name, or adapter.other_name: true" in line
+    assert merge(base, adapter, tmp_path / "merged", "--other-name") == 0
     assert "warning: the adapter names its base someone/other-base" in capsys.readouterr().out
-    change_config(adapter, base_model_name_or_path="/theirs/tiny-base")
-    assert merge(base, adapter, tmp_path / "same") == 0
-    assert "warning" not in capsys.readouterr().out
+    assert merge(base, adapter, tmp_path / "merged") == 2  # what was said then is not said now
+
+
+COMMIT = "0123456789abcdef" * 2 + "01234567"
+CACHED = f"models--Qwen--Qwen2.5-7B-Instruct/snapshots/{COMMIT}"
+
+
+@pytest.mark.parametrize(
+    ("said", "folder", "same"),
+    [
+        ({"base_model_name_or_path": "Qwen/Qwen2.5-7B-Instruct"}, "Qwen2.5-7B-Instruct", True),
+        ({"base_model_name_or_path": "/models/qwen2.5-7b-instruct/"}, "Qwen2.5-7B-Instruct", True),
+        ({"base_model_name_or_path": r"C:\models\Qwen2.5-7B-Instruct"}, "Qwen2.5-7B-Instruct", True),
+        ({"base_model_name_or_path": "/hub/Qwen/Qwen2___5-7B-Instruct"}, "Qwen2.5-7B-Instruct", True),
+        ({"base_model_name_or_path": "Qwen/Qwen2.5-7B-Instruct"}, CACHED, True),
+        ({"base_model_name_or_path": "Qwen/Qwen2.5-7B-Instruct", "revision": COMMIT}, CACHED, True),
+        ({"base_model_name_or_path": "Qwen/Qwen2.5-7B-Instruct", "revision": "main"}, CACHED, True),
+        ({"base_model_name_or_path": "Qwen/Qwen2.5-7B-Instruct", "revision": "a" * 40}, CACHED, False),
+        ({"base_model_name_or_path": f"/cache/{CACHED}"}, "Qwen2.5-7B-Instruct", True),
+        ({"base_model_name_or_path": None}, "Qwen2.5-7B-Instruct", True),
+        ({}, "Qwen2.5-7B-Instruct", True),
+        ({"base_model_name_or_path": "Qwen/Qwen2.5-7B"}, "Qwen2.5-7B-Instruct", False),
+        ({"base_model_name_or_path": "Qwen/Qwen2.5-7B-Instruct"}, "Qwen2.5-7B", False),
+    ],
+)
+def test_a_base_is_known_by_the_last_part_of_its_name(
+    tmp_path: Path, said: dict[str, Any], folder: str, same: bool
+) -> None:
+    adapter = AdapterFiles(tmp_path / "adapter", said, {})
+    assert names_base(adapter, Checkpoint(tmp_path / folder, {}, {})) is same
+
+
+def test_a_base_is_known_by_what_its_config_calls_it(tmp_path: Path) -> None:
+    adapter = AdapterFiles(tmp_path / "adapter", {"base_model_name_or_path": "/theirs/qwen"}, {})
+    assert names_base(adapter, Checkpoint(tmp_path / "base", {"_name_or_path": "some/Qwen"}, {}))
+
+
+@pytest.mark.parametrize("value", [1e30, 1e4])
+def test_a_finite_number_that_no_training_gives_is_refused_with_its_tensor(
+    base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    def spoil(tensor: torch.Tensor) -> torch.Tensor:
+        tensor[0, 0] = value
+        return tensor
+
+    change_tensor(adapter, spoil)
+    line = refused(base, adapter, tmp_path / "merged", capsys)
+    assert "changes a row of model.layers.0.mlp.down_proj.weight by" in line
+    assert "it is damaged, copy it anew" in line
 
 
 def test_an_adapter_with_another_tokenizer_is_refused(
@@ -296,7 +348,7 @@ def test_a_damaged_base_is_refused(
 def test_a_base_with_numbers_that_are_not_finite_is_refused(
     base: Path, foreign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    harmed = Path(shutil.copytree(base, tmp_path / "base"))
+    harmed = Path(shutil.copytree(base, tmp_path / base.name))
     tensors = load_file(harmed / "model.safetensors")
     tensors["model.layers.0.self_attn.q_proj.weight"][0, 0] = float("nan")
     save_file(tensors, harmed / "model.safetensors", metadata={"format": "pt"})
