@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import yaml
 from pydantic import ValidationError
 
 from intently.v1 import bundle_pb2
 from intently_build.calibration import Integers
 from intently_build.errors import BuildError
 from intently_build.evaluation.costs import OUT_OF_SCOPE
-from intently_build.recipe import Data
+from intently_build.recipe import Data, read_yaml
 from intently_build.rows import SplitRows, file_sha256, read_labels, read_rows, read_split, split_files
 
 Split = Literal["test", "validation", "train"]
@@ -139,10 +138,7 @@ def _data(bundle: Path, manifest: bundle_pb2.BundleManifest, source: Source) -> 
 
 
 def _section(text: str, where: str) -> Data:
-    try:
-        recipe = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BuildError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
+    recipe = read_yaml(text, where)
     if not isinstance(recipe, dict) or "data" not in recipe:
         raise BuildError(f"{where}: has no section data, which names the rows; give one that has with --recipe")
     try:

@@ -16,6 +16,7 @@ from intently_build.recipe.recipe import (
     ScratchRecipe,
 )
 from intently_build.recipe.training import Architecture, Noise, Schedule, TokenizerSize, Training
+from intently_build.recipe.yaml_text import read_yaml
 
 __all__ = [
     "Adapt",
@@ -53,5 +54,6 @@ __all__ = [
     "load_pretraining",
     "load_recipe",
     "parse_recipe",
+    "read_yaml",
     "recipe_name",
 ]

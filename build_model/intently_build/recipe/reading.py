@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from intently_build.errors import BuildError
@@ -18,6 +17,7 @@ from intently_build.recipe.recipe import (
     ScratchRecipe,
 )
 from intently_build.recipe.section import Section
+from intently_build.recipe.yaml_text import read_yaml
 
 _Kind = TypeVar("_Kind", bound=Section)
 
@@ -65,10 +65,7 @@ def _text(path: Path) -> str:
 
 
 def _content(text: str, source: str) -> Mapping[str, Any]:
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BuildError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(text, source)
     if not isinstance(content, Mapping):
         raise BuildError(f"{source}: the recipe: must be a mapping of its sections")
     return content

@@ -1,5 +1,6 @@
 """Recipes: what is wrong is named, and what the training depends on has a fingerprint."""
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ from intently_build.recipe import (
     load_pretraining,
     load_recipe,
     parse_recipe,
+    read_yaml,
     recipe_name,
 )
 
@@ -76,6 +78,26 @@ def test_all_problems_are_named_at_once(content: dict[str, Any]) -> None:
 def test_a_recipe_that_is_no_mapping_is_refused(text: str) -> None:
     with pytest.raises(BuildError, match=r"my\.yaml: the recipe: "):
         parse_recipe(text, "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "name: a\ndata: {}\nname: b\n",
+            "my.yaml: line 3: the key name stands here again, after line 1; leave one out",
+        ),
+        ("data:\n  folder: a\n  folder: b\n", "my.yaml: line 3: the key folder stands here again, after line 2"),
+        ("golden:\n- text: a\n- text: b\n  text: c\n", "my.yaml: line 4: the key text stands here again, after line 3"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_its_line(text: str, says: str) -> None:
+    with pytest.raises(BuildError, match=f"^{re.escape(says)}"):
+        parse_recipe(text, "my.yaml")
+
+
+def test_what_another_mapping_gives_may_be_overruled() -> None:
+    assert read_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n", "my.yaml")["b"] == {"x": 3, "y": 2}
 
 
 def test_text_that_is_no_yaml_is_refused_in_one_line() -> None:
