@@ -24,6 +24,7 @@ from intently_build.trainer import quiet
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 TOOLS = ("torch", "transformers", "safetensors")
+VERSION = 2  # 2: the config does not name the version of transformers, and its keys are sorted
 
 
 def head_step(model: Path, folder: Path, names: Sequence[str], codes: Sequence[str], probes: Probes) -> Step:
@@ -47,7 +48,7 @@ def head_step(model: Path, folder: Path, names: Sequence[str], codes: Sequence[s
         return proof | {"code_token_ids": ids}
 
     settings = {"labels": list(names), "code_tokens": list(codes), "probes": list(probes.texts)}
-    return Step("head", folder, {"model": model}, settings, make, TOOLS)
+    return Step("head", folder, {"model": model}, settings, make, TOOLS, version=VERSION)
 
 
 def code_tokens(recipe: Recipe, rows: int) -> tuple[str, ...]:

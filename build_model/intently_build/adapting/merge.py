@@ -30,6 +30,7 @@ from intently_build.steps.journal import Journal
 from intently_build.steps.step import Proof, Step
 
 TOOLS = ("torch", "transformers", "peft", "safetensors")
+VERSION = 2  # 2: the configs do not name the version of transformers, and their keys are sorted
 # Of the longest row of the base's own tensor. Adapters change weights by a part of their size; one that makes a row a
 # hundred times as long as any that the base has leaves nothing of the base, which a damaged number does.
 LARGEST_CHANGE = 100.0
@@ -59,7 +60,7 @@ def merge_step(pair: Pair, folder: Path, probes: Probes, digests: Digests) -> St
 
     inputs = {"base": pair.base, "adapter": pair.adapter}
     stated = {"dtype": "bfloat16"} | ({"other_name": True} if pair.other_name else {})
-    return Step("merge", folder, inputs, stated, make, TOOLS)
+    return Step("merge", folder, inputs, stated, make, TOOLS, version=VERSION)
 
 
 def merge(pair: Pair, folder: Path, probes: Probes, digests: Digests, journal: Journal) -> Proof:

@@ -10,7 +10,11 @@ from intently_build.commands.run_options import add_run_options
 def add(commands: Commands) -> None:
     """Adds it."""
     about = "Performs every step of a recipe, from its model to its bundle; run again, it goes on where it stopped."
-    parser = commands.add_parser("run", help=about, description=about)
+    again = (
+        "Steps whose recipe or rows changed, whose result was damaged, or which this version makes otherwise than the "
+        "one that made them, are made anew."
+    )
+    parser = commands.add_parser("run", help=about, description=f"{about} {again}")
     add_run_options(parser, "the recipe, a YAML file", "where to train")
     parser.add_argument("--bundle", type=Path, help="folder of the bundle (default: bundle in the folder of the run)")
     parser.add_argument("--replace", action="store_true", help="write over a bundle that this run did not make")

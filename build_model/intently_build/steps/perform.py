@@ -25,7 +25,7 @@ class Performer:
         self._number = 0
 
     def perform(self, step: Step) -> Record:
-        """Performs the next step, unless its result is there, whole and unchanged, from the same inputs and settings.
+        """Performs the next step, unless its result is there, whole, unchanged, made of the same by the same version.
 
         A result is put in place in one rename, and its record is written last. Returns the record.
 
@@ -48,10 +48,10 @@ class Performer:
 
 
 def identity_of(step: Step, digests: Digests) -> dict[str, Any]:
-    """Returns what the result of `step` depends on: digests of the inputs, and the settings. Raises BuildError."""
+    """Returns what the result of `step` depends on: digests of the inputs, settings, version. Raises BuildError."""
     inputs = {name: digests.of(path, leave_out=(RECORD,)) for name, path in step.inputs.items()}
     # By way of JSON, as a record that is read again is.
-    return dict(json.loads(json.dumps({"inputs": inputs, "settings": dict(step.settings)})))
+    return dict(json.loads(json.dumps({"inputs": inputs, "settings": dict(step.settings), "version": step.version})))
 
 
 def partial_folder(folder: Path) -> Path:
@@ -78,6 +78,8 @@ def _why_stale(step: Step, found: Record | None, identity: dict[str, Any], diges
     """Returns why the step must be made, or None if it need not be."""
     if found is None or not found.identity or not step.folder.is_dir():
         return "begins"
+    if found.identity.get("version", 1) != identity["version"]:
+        return "made anew, since another version of this command made it"
     changed = [key for key in ("inputs", "settings") if found.identity.get(key) != identity[key]]
     if changed:
         return f"made anew, since its {' and '.join(changed)} changed"

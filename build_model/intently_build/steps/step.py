@@ -26,6 +26,8 @@ class Step:
       record: the folder that the record is written to, if not that of the result.
       changing: names of files of the result that others may change later.
       shows_progress: whether it shows its own progress on the terminal; else the terminal shows that it is at work.
+      version: of what makes it. It is raised with every change of ours after which the same inputs and settings give
+        other bytes, so that no result of the former program passes for one of this.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Step:
     record: Path | None = None
     changing: tuple[str, ...] = ()
     shows_progress: bool = False
+    version: int = 1
 
     @property
     def record_file(self) -> Path:
@@ -55,7 +58,8 @@ class Record:
 
     Attributes:
       step: the step's name.
-      identity: the digests of its inputs, and its settings: a result of the same identity is not made again.
+      identity: the digests of its inputs, its settings, and the version of the step: a result of the same identity is
+        not made again. Records of before steps had versions name none, which is the first.
       outputs: each file of the result with its SHA-256.
       tools: their versions.
       proof: what was checked.

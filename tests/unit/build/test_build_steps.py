@@ -74,6 +74,23 @@ def test_other_settings_make_it_anew(step: Step) -> None:
     assert "made anew, since its settings changed" in perform(replace(step, settings={"case": "lower"}))
 
 
+def test_what_another_version_of_the_program_made_is_made_anew(step: Step) -> None:
+    perform(step)
+    later = replace(step, version=2)
+    assert "made anew, since another version of this command made it" in perform(later)
+    assert "done before" in perform(later)
+    assert "made anew, since another version of this command made it" in perform(step)
+
+
+def test_a_record_without_a_version_is_of_the_first(step: Step) -> None:
+    perform(step)
+    record = json.loads(step.record_file.read_text())
+    del record["identity"]["version"]
+    step.record_file.write_text(json.dumps(record))
+    assert "done before" in perform(step)
+    assert "made anew" in perform(replace(step, version=2))
+
+
 def test_settings_are_compared_as_json(step: Step) -> None:
     listed = replace(step, settings={"names": ("a", "b"), "sizes": {1: 2}})
     perform(listed)
