@@ -1,4 +1,4 @@
-"""The last step of a run, when it is asked for: the bundle's test rows, and the gate on what quantizing lost."""
+"""The last step of a run, when it is asked for: the bundle's answers, and the gate on what quantizing lost."""
 
 import sys
 from functools import partial
@@ -29,13 +29,22 @@ def judge(
 ) -> bool:
     """Evaluates the bundles on the recipe's test rows, the first as the reference of the others.
 
+    A recipe whose test rows are kept from whoever builds is judged by its validation rows, which is said.
     Answers are kept in `folder`, so that an evaluation that was stopped goes on with the next bundle; results go into
     the manifests. Returns whether every bundle passes the recipe's gate. Raises BuildError.
     """
+    split: Literal["test", "validation"] = "test" if recipe.data.test else "validation"
+    if split == "validation":
+        console.print(
+            f"{recipe_path}: names no test rows; asked about the validation rows, on which the model was chosen and "
+            "calibrated",
+            highlight=False,
+            soft_wrap=True,
+        )
     request = Request(
         bundles=bundles,
         reference=None,
-        source=Source(split="test", recipe=recipe_path),
+        source=Source(split=split, recipe=recipe_path),
         in_flight=IN_FLIGHT,
         losses=LOSSES,
         costs=None,
@@ -50,8 +59,8 @@ def judge(
     else:
         print_comparison(results, console)
     write_reports(folder / "report.html", results, gate, failures)
-    for failure in failures:
-        print(f"intently-build: {failure}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+    if failures:
+        print(f"intently-build: {'; '.join(failures)}", file=sys.stderr)  # noqa: T201  # the command line's own voice
     return not failures
 
 

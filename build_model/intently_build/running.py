@@ -64,8 +64,6 @@ def run(asked: Run, console: Console) -> bool:
     on_gpu(asked.device)
     _run_needed(asked, console)
     build = load_build(asked.recipe, asked.folder)
-    if asked.evaluate and build.recipe.data.test is None:
-        raise BuildError(f"{asked.recipe}: --evaluate: the recipe names no test rows; leave it out, or add data.test")
     output = asked.bundle or build.run.path / "bundle"
     _check_output(build, output, asked)
     build.check()

@@ -169,10 +169,4 @@ def test_what_can_be_seen_before_the_training_is_said_before(teacher: Path, caps
     path = recipe(teacher, "typo", earlier_data=[earlier | {"train": ["trian.jsonl"]}])
     assert made(path, teacher / "runs/typo") == 2
     assert "trian.jsonl: no such file" in capsys.readouterr().err
-    content = yaml.safe_load(recipe(teacher, "untested").read_text())
-    del content["data"]["test"]
-    (teacher / "recipes/untested.yaml").write_text(yaml.safe_dump(content))
-    assert made(teacher / "recipes/untested.yaml", teacher / "runs/untested", "--evaluate", "transformers") == 2
-    assert "--evaluate: the recipe names no test rows" in capsys.readouterr().err
     assert not (teacher / "runs/typo/model").exists()
-    assert not (teacher / "runs/untested").exists()

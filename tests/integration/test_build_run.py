@@ -223,6 +223,38 @@ def test_an_evaluation_that_is_stopped_leaves_the_bundles_whole_and_goes_on(
     assert len(read_manifest(tmp_path / "run" / "bundle").evaluations) == 1
 
 
+def test_a_bundle_that_fails_the_gate_ends_the_run_with_its_code_and_one_line(
+    builder: Builder, recipe: Path, run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(recipe.parent, tmp_path / "recipe")
+    shutil.copytree(recipe.parents[1] / "base", tmp_path / "base")
+    shutil.copytree(run, tmp_path / "run")
+    other = tmp_path / "recipe" / recipe.name
+    content = yaml.safe_load(other.read_text()) | {"quantize": {"to": "int8", "samples": 16}}
+    other.write_text(yaml.safe_dump(content))
+    environment = {"INTENTLY_BUILD_ENV": str(tool_environment(tmp_path / "env", levels=0))}
+    command = [*arguments(other, tmp_path / "run"), "--evaluate", "transformers"]
+    ended = builder.run(command, None, **environment)
+    assert ended.code == 1, ended.error
+    accuracy, macro_f1 = (f"bundle fails the gate on {name}: .* allowed" for name in ("accuracy", "macro-F1"))
+    assert re.fullmatch(rf"intently-build: {accuracy}; {macro_f1}\n", ended.error)
+    assert "evaluation: did not pass the gate" in ended.output
+    assert (tmp_path / "run" / "evaluation" / "report.html").is_file()
+
+
+def test_without_test_rows_the_validation_rows_are_asked_about(
+    builder: Builder, elsewhere: Path, tmp_path: Path
+) -> None:
+    content = yaml.safe_load(elsewhere.read_text())
+    del content["data"]["test"]
+    elsewhere.write_text(yaml.safe_dump(content))
+    ended = builder.run([*arguments(elsewhere, tmp_path / "run"), "--evaluate", "transformers"])
+    assert ended.code == 0, ended.error
+    assert "tiny.yaml: names no test rows; asked about the validation rows" in ended.output
+    [found] = read_manifest(tmp_path / "run" / "bundle").evaluations
+    assert (found.split, found.in_scope_rows) == ("validation", 18)
+
+
 def change(recipe: Path, section: str, **changes: Any) -> None:
     content = yaml.safe_load(recipe.read_text())
     content[section] |= changes

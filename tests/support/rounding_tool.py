@@ -1,6 +1,6 @@
 """A quantizing tool for tests: rounds to int8 by rows, and writes what llmcompressor would. In a process of its own.
 
-    python rounding_tool.py JOB
+    python rounding_tool.py JOB LEVELS
 
 It refuses every other format, as a tool that fails does. Without PyTorch, so that it starts at once.
 """
@@ -17,19 +17,22 @@ LEVELS = 127
 Tensors = dict[str, tuple[str, NDArray[np.generic]]]  # safetensors' type and the values; BF16 as uint16
 
 
-def tool_environment(folder: Path) -> Path:
-    """Makes a build environment that has this in place of llmcompressor. Returns `folder`, for INTENTLY_BUILD_ENV."""
+def tool_environment(folder: Path, levels: int = LEVELS) -> Path:
+    """Makes a build environment that has this in place of llmcompressor. Returns `folder`, for INTENTLY_BUILD_ENV.
+
+    With `levels` 0 its result has no weights but 0, so that it answers everything alike.
+    """
     package = folder / "lib" / "python3.11" / "site-packages" / "llmcompressor"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     python = folder / "bin" / "python"
     python.parent.mkdir()
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {__file__} "$3"\n')
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {__file__} "$3" {levels}\n')
     python.chmod(0o755)
     return folder
 
 
-def main(path: Path) -> None:
+def main(path: Path, levels: int) -> None:
     """Runs the job in the file."""
     job = json.loads(path.read_text())
     if job["form"] != "int8":
@@ -38,7 +41,7 @@ def main(path: Path) -> None:
     tensors: Tensors = {}
     for name, (kind, values) in _load(source / "model.safetensors").items():
         if ".layers." in name and values.ndim == 2:
-            tensors |= _rounded(name, values)
+            tensors |= _rounded(name, values, levels)
         else:
             tensors[name] = (kind, values)
     output.mkdir()
@@ -50,11 +53,11 @@ def main(path: Path) -> None:
     (Path(job["scratch"]) / "tools.json").write_text(json.dumps({"llmcompressor": "0"}))
 
 
-def _rounded(name: str, values: NDArray[np.generic]) -> Tensors:
+def _rounded(name: str, values: NDArray[np.generic], levels: int) -> Tensors:
     weight = (values.astype(np.uint32) << 16).view(np.float32)
     stored = ((np.abs(weight).max(1, keepdims=True) / LEVELS).view(np.uint32) >> 16).astype(np.uint16)
     scale = (stored.astype(np.uint32) << 16).view(np.float32)
-    rounded = np.clip(np.rint(weight / scale), -LEVELS, LEVELS).astype(np.int8)
+    rounded = np.clip(np.rint(weight / scale), -levels, levels).astype(np.int8)
     return {name: ("I8", rounded), f"{name.removesuffix('.weight')}.weight_scale": ("BF16", stored)}
 
 
@@ -84,4 +87,4 @@ def _save(tensors: Tensors, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

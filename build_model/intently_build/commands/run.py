@@ -21,8 +21,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--evaluate",
         choices=("server", "transformers"),
-        help="ask the bundle about the test rows in the end, through the server or in transformers; against the "
-        "unquantized bundle where the recipe quantizes. Ends with 1 if it loses more than evaluate.gate allows",
+        help="ask the bundle about the test rows in the end, or the validation rows where the recipe names no others, "
+        "through the server or in transformers; against the unquantized bundle where the recipe quantizes. Ends with 1 "
+        "if it loses more than evaluate.gate allows",
     )
     parser.set_defaults(command=_run)
 

@@ -87,6 +87,7 @@ class ServerAnswering:
             peak_memory_bytes=memory.peak_bytes,
             peak_gpu_memory_bytes=memory.peak_gpu_bytes,
             levels=levels if self._fewer else (),
+            kernels=server.kernels,
         )
         return Measured(_in_order([rows for _, rows in shares], [each.answers for each in asked]), performance)
 

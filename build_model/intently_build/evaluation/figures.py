@@ -152,6 +152,8 @@ class Performance:
         at most. None where there is no GPU that the driver tells of.
       levels: the same with fewer calls under way and, last, with `in_flight`, if fewer were asked for. Each is of rows
         of its own.
+      kernels: what vLLM said that it computes Linear layers by, such as "Using MacheteLinearKernel for
+        CompressedTensorsWNA16". None of plain bfloat16.
     """
 
     in_flight: int
@@ -162,6 +164,7 @@ class Performance:
     peak_memory_bytes: int | None
     peak_gpu_memory_bytes: int | None = None
     levels: tuple[Level, ...] = ()
+    kernels: tuple[str, ...] = ()
 
     @property
     def calls_per_second(self) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ STOP_SECONDS = 60.0
 PLUGIN = "vllm_bnb_plugin"  # by which vLLM serves bitsandbytes: on a CPU always, on CUDA after 0.27.1
 LAST_LINES = 5
 
+_KERNEL = re.compile(r"(?:Using|Selected) \w*Kernel\w*(?: for \w+)?")  # vLLM's words
 _PATIENCE_S = 600  # a measurement asks for all it wants to know, and waits
 
 
@@ -52,12 +54,14 @@ class RunningServer:
 
     Attributes:
       machine, vllm: what computes, and by which vLLM, in the server's own words.
+      kernels: what vLLM says in its log that it computes Linear layers by, in its words.
     """
 
     address: str
     pid: int
     machine: str = ""
     vllm: str = ""
+    kernels: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -97,7 +101,8 @@ def run_server(
         try:
             told = _wait(process, ready, log, start_seconds)
             with _watched(process, log):
-                yield RunningServer(told["address"], process.pid, told.get("machine", ""), told.get("vllm", ""))
+                said = (told.get("machine", ""), told.get("vllm", ""), _kernels(log))
+                yield RunningServer(told["address"], process.pid, *said)
         finally:
             _stop(process)
 
@@ -153,6 +158,11 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 def _last_lines(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
     return " / ".join(lines) or "it said nothing"
+
+
+def _kernels(log: Path) -> tuple[str, ...]:
+    """Returns each kernel that the log names, once, in the log's order."""
+    return tuple(dict.fromkeys(_KERNEL.findall(log.read_text(errors="replace"))))
 
 
 def _check_plugin(bundle: Path) -> None:

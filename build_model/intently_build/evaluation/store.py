@@ -115,4 +115,5 @@ class AnswerStore:
 def _performance(facts: dict[str, Any] | None) -> Performance | None:
     if facts is None:
         return None
-    return Performance(**facts | {"levels": tuple(Level(**each) for each in facts.get("levels", ()))})
+    levels = tuple(Level(**each) for each in facts.get("levels", ()))
+    return Performance(**facts | {"levels": levels, "kernels": tuple(facts.get("kernels", ()))})

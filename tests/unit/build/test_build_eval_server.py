@@ -45,3 +45,24 @@ def _serve_and_fail(fault: Exception | None) -> None:
             time.sleep(0.01)
         if fault:
             raise fault
+
+
+TALKATIVE = """
+import json, pathlib, sys, time
+flags = dict(flag.split("=", 1) for flag in sys.argv[1:])
+for rank in range(2):
+    where = f"(EngineCore pid=7) INFO 11-22 07:00:0{rank} [core.py:12]"
+    print(where, "Using MacheteLinearKernel for CompressedTensorsWNA16", flush=True)
+    print(where, "Selected CutlassInt8ScaledMMLinearKernel for CompressedTensorsW8A8Int8, and more", flush=True)
+    print(where, "Using AsyncScheduler", flush=True)
+pathlib.Path(flags["--ready-file"]).write_text(json.dumps({"address": "127.0.0.1:1", "pid": 1}))
+time.sleep(60)
+"""
+
+
+def test_the_kernels_that_a_server_names_are_kept() -> None:
+    with run_server([sys.executable, "-c", TALKATIVE], BUNDLE, [], 30.0) as server:
+        assert server.kernels == (
+            "Using MacheteLinearKernel for CompressedTensorsWNA16",
+            "Selected CutlassInt8ScaledMMLinearKernel for CompressedTensorsW8A8Int8",
+        )

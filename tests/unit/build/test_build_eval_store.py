@@ -31,7 +31,7 @@ def test_answers_come_back_as_they_were(
 ) -> None:
     store = AnswerStore(tmp_path_factory.mktemp("kept"), NAMES)
     levels = (Level(1, 2, 0.5, 2.5, 3.5), Level(32, len(rows), 1.25, 3.5, 9.75))
-    performance = Performance(32, len(rows), 1.25, 3.5, 9.75, 123, 456, levels)
+    performance = Performance(32, len(rows), 1.25, 3.5, 9.75, 123, 456, levels, ("Using a Kernel",))
     store.save(QUESTION, measured(rows, performance))
     kept = store.load(QUESTION)
     assert kept is not None
