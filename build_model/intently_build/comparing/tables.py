@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from intently_build.comparing.choosing import Chosen, Limits, Verdict
+from intently_build.comparing.clause import one_clause
 from intently_build.comparing.compared import Choice, Compared
 from intently_build.evaluation.figures import Level
 from intently_build.planning.gpus import GIB
@@ -37,7 +38,9 @@ def print_compared(compared: Compared, console: Console) -> None:
     if speeds.row_count:
         console.print(speeds)
     for missing in compared.missing:
-        console.print(f"{missing.name} left out: {missing.reason}", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"{missing.name} left out: {one_clause(missing.reason)}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def print_chosen(compared: Compared, chosen: Chosen, console: Console) -> None:
@@ -52,7 +55,7 @@ def print_chosen(compared: Compared, chosen: Chosen, console: Console) -> None:
         table.add_row(missing.name, *["-"] * 5, "out")
     console.print(table)
     out = [(each.choice.name, "; ".join(excess.text for excess in each.excesses)) for each in chosen.verdicts]
-    for name, reason in (*out, *((each.name, each.reason) for each in compared.missing)):
+    for name, reason in (*out, *((each.name, one_clause(each.reason)) for each in compared.missing)):
         if reason:
             console.print(f"{name} is out: {reason}", highlight=False, markup=False, soft_wrap=True)
     found = chosen.named or chosen.nearest

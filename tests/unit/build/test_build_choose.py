@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from intently_build.cli import main
 from intently_build.comparing.choosing import Aim, Limits, choose
+from intently_build.comparing.clause import LONGEST, one_clause
 from intently_build.comparing.compared import RESULTS, Choice, Compared, Missing, front, read_compared, write_compared
 from intently_build.comparing.machine import Machine
 from intently_build.errors import BuildError
@@ -276,3 +277,43 @@ def test_limits_that_make_no_sense_are_one_line(
 ) -> None:
     assert main(["choose", str(results), *arguments]) == 2
     assert says in capsys.readouterr().err
+
+
+TRACE = (
+    "intently-server ended with exit code 1: pydantic_core._pydantic_core.ValidationError: 1 validation error for "
+    "VllmConfig / Value error, Unknown quantization method: bitsandbytes. Must be one of ['awq', 'fp8'] "
+    f"[type=value_error, input_value=ArgsKwargs((), {{'model_config': ModelConfig({'a very long configuration, ' * 40})}}), "
+    "input_type=ArgsKwargs] / For further information visit https://errors.pydantic.dev/2.12/v/value_error"
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "clause"),
+    [
+        (
+            TRACE,
+            "intently-server ended with exit code 1: Value error, Unknown quantization method: bitsandbytes",
+        ),
+        ("h200 does not run it: no kernel", "h200 does not run it: no kernel"),
+        (
+            "intently-server was not ready after 600 s: it said nothing",
+            "intently-server was not ready after 600 s: it said nothing",
+        ),
+        ("x" * 1000, "x" * (LONGEST - 1) + "…"),
+    ],
+)
+def test_a_reason_is_one_clause(reason: str, clause: str) -> None:
+    assert one_clause(reason) == clause
+
+
+def test_a_long_reason_is_short_on_the_terminal_and_whole_in_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = bundle("bf16", levels=(level(1, 100, 10),))
+    write_compared(tmp_path / RESULTS, compared(one, missing=(Missing("bnb-int8", TRACE),)))
+    assert main(["choose", str(tmp_path), "--anyway"]) == 0
+    said = capsys.readouterr().out
+    assert "bnb-int8 is out: intently-server ended with exit code 1: Value error, Unknown quantization method" in said
+    assert "a very long configuration" not in said
+    assert main(["choose", str(tmp_path), "--anyway", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["missing"][0]["reason"] == TRACE
