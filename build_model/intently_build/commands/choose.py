@@ -58,11 +58,10 @@ def _run(parsed: argparse.Namespace) -> int:
     limits = _limits(parsed)
     import json
 
-    from rich.console import Console
-
     from intently_build.comparing.choosing import check_machine, choose
     from intently_build.comparing.compared import read_compared
     from intently_build.comparing.tables import chosen_json, print_chosen
+    from intently_build.wide_console import table_console
 
     compared = read_compared(parsed.results)
     if not parsed.anyway:
@@ -71,7 +70,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print(json.dumps(chosen_json(compared, chosen, limits), indent=2))  # noqa: T201  # to be piped
     else:
-        print_chosen(compared, chosen, Console())
+        print_chosen(compared, chosen, table_console())
     return 0 if chosen.named else 1
 
 

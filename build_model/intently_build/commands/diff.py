@@ -24,15 +24,14 @@ def add(commands: Commands) -> None:
 def _run(parsed: argparse.Namespace) -> int:
     import json
 
-    from rich.console import Console
-
     from intently_build.bundles.diff import compare
     from intently_build.bundles.diff_page import diff_json, print_diff
     from intently_build.bundles.manifest import read_manifest
+    from intently_build.wide_console import table_console
 
     difference = compare(read_manifest(parsed.before), read_manifest(parsed.after))
     if parsed.json:
         print(json.dumps(diff_json(difference), ensure_ascii=False, indent=2))  # noqa: T201  # to be piped
     else:
-        print_diff(difference, Console())
+        print_diff(difference, table_console())
     return 0 if difference.same else 1

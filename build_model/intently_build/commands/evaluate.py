@@ -134,13 +134,12 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 def _run(parsed: argparse.Namespace) -> int:
     _check(parsed)
-    from rich.console import Console
-
     from intently_build.evaluation.evaluate import evaluate
     from intently_build.evaluation.record import manifest_evaluation
     from intently_build.evaluation.tables import print_comparison, print_evaluation, print_single
+    from intently_build.wide_console import table_console
 
-    console = Console()
+    console = table_console()
     results = evaluate(_request(parsed), _answering(parsed), console)
     gate = Gate(
         ACCURACY_POINTS if parsed.gate_accuracy is None else parsed.gate_accuracy,

@@ -20,15 +20,14 @@ def add(commands: Commands) -> None:
 def _run(parsed: argparse.Namespace) -> None:
     import json
 
-    from rich.console import Console
-
     from intently_build.bundles.facts import bundle_facts
     from intently_build.bundles.manifest import read_manifest
     from intently_build.bundles.page import page_json, print_page
+    from intently_build.wide_console import table_console
 
     manifest = read_manifest(parsed.bundle)
     facts = bundle_facts(parsed.bundle, manifest)
     if parsed.json:
         print(json.dumps(page_json(manifest, facts), ensure_ascii=False, indent=2))  # noqa: T201  # to be piped
     else:
-        print_page(manifest, facts, Console())
+        print_page(manifest, facts, table_console())

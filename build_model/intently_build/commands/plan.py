@@ -86,11 +86,10 @@ def _run(parsed: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from intently_build.planning.model import in_folder, published
     from intently_build.planning.page import plan_json, print_plan
     from intently_build.planning.plan import make_plan
+    from intently_build.wide_console import table_console
 
     model = published(parsed.shape) if parsed.shape else in_folder(parsed.folder)
     plan = make_plan(model.shape, _load(parsed, model), _formats(parsed), _gpus(parsed))
@@ -98,7 +97,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print(json.dumps(plan_json(plan) | {"stored": stored}, indent=2))  # noqa: T201  # to be piped
     else:
-        console = Console()
+        console = table_console()
         print_plan(plan, console)
         if stored:
             name = stored["name"] or "a format that is not planned"

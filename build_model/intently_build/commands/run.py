@@ -29,11 +29,10 @@ def add(commands: Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from intently_build.running import Run, run
+    from intently_build.wide_console import table_console
 
     asked = Run(
         parsed.recipe, parsed.output, parsed.bundle, parsed.device, parsed.restart, parsed.replace, parsed.evaluate
     )
-    return 0 if run(asked, Console()) else 1
+    return 0 if run(asked, table_console()) else 1

@@ -86,12 +86,11 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from intently_build.tuning.tables import print_tuning
     from intently_build.tuning.tune import tune
+    from intently_build.wide_console import table_console
 
-    console = Console()
+    console = table_console()
     tuning = tune(_request(parsed), console)
     print_tuning(tuning, console)
     return 0 if tuning.profile and tuning.profile.confirmed else 1

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from intently_build.planning.plan import Fit, Plan
 
@@ -73,9 +73,9 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 
 def _sizes(plan: Plan) -> Table:
-    table = Table("format", title="computed, in GB (10⁹ bytes)", title_justify="left")
+    table = Table(Column("format", overflow="fold"), title="computed, in GB (10⁹ bytes)", title_justify="left")
     for name in ("linears", "scales", "embedding", "head", "weights", "with LM head", "activations"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for each in plan.formats:
         sizes = each.sizes
         if each.misfit:
@@ -89,7 +89,7 @@ def _sizes(plan: Plan) -> Table:
 def _fits(plan: Plan) -> Table:
     table = Table("GPU", title="computed: prompts at once (KV cache in tokens)", title_justify="left")
     for each in plan.formats:
-        table.add_column(each.weights.name, justify="right")
+        table.add_column(each.weights.name, justify="right", overflow="fold")
     by_gpu: dict[str, list[Fit]] = {}
     for fit in plan.fits:
         by_gpu.setdefault(fit.gpu, []).append(fit)

@@ -17,6 +17,7 @@ from intently_build.planning.page import HOW
 from intently_build.planning.plan import Load, make_plan
 from intently_build.planning.shapes import PUBLISHED, shape_of
 from intently_build.planning.stored import stored_format
+from intently_build.wide_console import WIDE, table_console
 from support.paths import BUNDLE, ROOT
 
 BUNDLES = sorted(path.parent for path in (ROOT / "build_model" / "bundles").glob("*/bundle.json"))
@@ -271,3 +272,23 @@ def test_another_kind_of_model_is_refused(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     assert main(["plan", str(tmp_path)]) == 2
     assert "only qwen2 can be planned" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("columns", [None, "80"])
+def test_no_figure_is_lost_in_a_pipe_or_on_a_narrow_terminal(
+    columns: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert main(["plan", "--shape", "7b", "--tokens", "624", "--prefix-tokens", "600", "--gpu", "h200"]) == 0
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert ("(2,070,608)" in said) is (columns is None)
+
+
+def test_in_a_pipe_every_table_is_wide_and_a_set_width_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert table_console().width == WIDE
+    monkeypatch.setenv("COLUMNS", "70")
+    assert table_console().width == 70
