@@ -11,7 +11,6 @@ from intently_build.evaluation.answering import Answering, ServerAnswering, Tran
 from intently_build.evaluation.dataset import Source
 from intently_build.evaluation.evaluate import Request, evaluate
 from intently_build.evaluation.gate import Gate
-from intently_build.evaluation.record import manifest_evaluation
 from intently_build.evaluation.report.html_report import write_reports
 from intently_build.evaluation.server_process import ServerSettings, serve
 from intently_build.evaluation.tables import print_comparison, print_evaluation
@@ -55,7 +54,7 @@ def judge(
     gate = Gate(recipe.evaluate.gate.accuracy, recipe.evaluate.gate.macro_f1)
     failures = gate.failures(results)
     if results.reference is None:
-        print_evaluation(manifest_evaluation(results, results.bundles[0]), console)
+        print_evaluation(results, console)
     else:
         print_comparison(results, console)
     write_reports(folder / "report.html", results, gate, failures)

@@ -135,7 +135,6 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 def _run(parsed: argparse.Namespace) -> int:
     _check(parsed)
     from intently_build.evaluation.evaluate import evaluate
-    from intently_build.evaluation.record import manifest_evaluation
     from intently_build.evaluation.tables import print_comparison, print_evaluation, print_single
     from intently_build.wide_console import table_console
 
@@ -147,7 +146,7 @@ def _run(parsed: argparse.Namespace) -> int:
     )
     failures = gate.failures(results)
     if results.reference is None:
-        print_evaluation(manifest_evaluation(results, results.bundles[0]), console)
+        print_evaluation(results, console)
         print_single(results.bundles[0], console)
     else:
         print_comparison(results, console)

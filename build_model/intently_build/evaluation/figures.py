@@ -229,3 +229,8 @@ class Results:
     reference: str | None
     bundles: tuple[BundleResult, ...]
     new_rows: NewRows | None = None
+
+    @property
+    def absent_intents(self) -> int:
+        """How many intents have no row here: each counts 0 in every macro-F1, however good a bundle is."""
+        return sum(each.rows == 0 for each in self.bundles[0].quality.intents)

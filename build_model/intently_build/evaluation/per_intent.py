@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from intently_build.calibration import Integers
-from intently_build.evaluation.figures import Confusion, IntentChange, IntentFigures
+from intently_build.evaluation.figures import Confusion, IntentChange, IntentFigures, Results
 
 WORST = 10
 
@@ -15,6 +15,15 @@ WORST = 10
 def macro_f1(labels: Integers, predicted: Integers, intents: int) -> float:
     """Returns the unweighted mean of the F1 scores of all intents; one that never occurs counts 0."""
     return float(f1_score(labels, predicted, labels=np.arange(intents), average="macro", zero_division=0))
+
+
+def absent_in_words(results: Results) -> str:
+    """Returns what to say beside a macro-F1 where intents do not occur in the rows, else nothing."""
+    absent = results.absent_intents
+    if not absent:
+        return ""
+    known = len(results.bundles[0].quality.intents)
+    return f"{absent} of {known} intents do not occur in these rows, and count 0 in macro-F1"
 
 
 def intent_figures(labels: Integers, predicted: Integers, names: Sequence[str]) -> tuple[IntentFigures, ...]:

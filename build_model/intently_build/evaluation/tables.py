@@ -3,12 +3,14 @@
 from rich.console import Console
 from rich.table import Column, Table
 
-from intently.v1 import bundle_pb2
 from intently_build.evaluation.figures import BundleResult, Comparison, Performance, Quality, Results
+from intently_build.evaluation.per_intent import absent_in_words
+from intently_build.evaluation.record import manifest_evaluation
 
 
-def print_evaluation(evaluation: bundle_pb2.Evaluation, console: Console) -> None:
-    """Prints the figures of one split, and what each operating point gives there."""
+def print_evaluation(results: Results, console: Console) -> None:
+    """Prints the figures of the only bundle, and what each operating point gives there."""
+    evaluation = manifest_evaluation(results, results.bundles[0])
     console.print(
         f"{evaluation.dataset} {evaluation.split}, {evaluation.engine}: {evaluation.in_scope_rows} rows in scope, "
         f"{evaluation.out_of_scope_rows} out of scope",
@@ -27,7 +29,7 @@ def print_evaluation(evaluation: bundle_pb2.Evaluation, console: Console) -> Non
     for point in evaluation.operating_points:
         recall = f"{point.out_of_scope_recall:.2%}" if point.HasField("out_of_scope_recall") else "n/a"
         points.add_row(point.name, f"{point.in_scope_accuracy:.2%}", f"{point.in_scope_kept:.2%}", recall)
-    console.print(figures, points)
+    console.print(figures, *_absent(results), points, highlight=False)
 
 
 def print_single(bundle: BundleResult, console: Console) -> None:
@@ -65,13 +67,18 @@ def print_comparison(results: Results, console: Console) -> None:
         if found := bundle.comparison:
             only = (str(found.only_reference_right), str(found.only_this_right))
             beside.add_row(bundle.name, f"{found.agreement:.2%}", *only, f"{found.mcnemar_p:.3f}")
-    console.print(right, beside, trust, effort)
+    console.print(right, *_absent(results), beside, trust, effort, highlight=False)
     in_flight = next((bundle.performance.in_flight for bundle in results.bundles if bundle.performance), None)
     if in_flight is not None:
         console.print(f"Speed is as one client with {in_flight} calls in flight saw it during this evaluation.")
     for bundle in results.bundles:
         if bundle.comparison and bundle.comparison.worst_hit:
             console.print(f"{bundle.name}, worst hit: {_worst(bundle.comparison)}", highlight=False)
+
+
+def _absent(results: Results) -> list[str]:
+    said = absent_in_words(results)
+    return [said] if said else []
 
 
 def _table(*columns: str) -> Table:

@@ -282,7 +282,7 @@ def test_limits_that_make_no_sense_are_one_line(
 TRACE = (
     "intently-server ended with exit code 1: pydantic_core._pydantic_core.ValidationError: 1 validation error for "
     "VllmConfig / Value error, Unknown quantization method: bitsandbytes. Must be one of ['awq', 'fp8'] "
-    f"[type=value_error, input_value=ArgsKwargs((), {{'model_config': ModelConfig({'a very long configuration, ' * 40})}}), "
+    f"[type=value_error, input_value=ArgsKwargs((), {{'config': ModelConfig({'a very long configuration, ' * 40})}}), "
     "input_type=ArgsKwargs] / For further information visit https://errors.pydantic.dev/2.12/v/value_error"
 )
 

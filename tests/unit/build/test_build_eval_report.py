@@ -1,6 +1,7 @@
 """The report: a page that stands alone and is well formed, with the figures as JSON beside it."""
 
 import dataclasses
+import io
 import json
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from intently_build.errors import BuildError
 from intently_build.evaluation.figures import Bin, LossPoint, NewRows, Results
@@ -17,6 +19,7 @@ from intently_build.evaluation.gate import Gate
 from intently_build.evaluation.report.html_report import results_html, write_reports
 from intently_build.evaluation.report.plots import out_of_scope_plot, reliability_plot, size_plot, speed_plot
 from intently_build.evaluation.report.svg import ticks
+from intently_build.evaluation.tables import print_comparison, print_evaluation
 from unit.build.eval_figures import results
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -86,6 +89,35 @@ def test_the_page_says_how_well_bundles_do_on_rows_that_none_learnt(tmp_path: Pa
     assert json.loads((tmp_path / "report.json").read_text())["new_rows"]["accuracy"]["second"] == 0.9
     for none in (None, NewRows(1000, 0, {"first": 0.97})):
         assert "training rows" not in page(dataclasses.replace(found, new_rows=none))
+
+
+def without_rows(found: Results, intents: int) -> Results:
+    """The same, as if the first intents did not occur."""
+    bundles = []
+    for bundle in found.bundles:
+        gone = [dataclasses.replace(each, rows=0, f1=0.0) for each in bundle.quality.intents[:intents]]
+        left = bundle.quality.intents[intents:]
+        quality = dataclasses.replace(bundle.quality, intents=(*gone, *left), confusions=())
+        bundles.append(dataclasses.replace(bundle, quality=quality))
+    return dataclasses.replace(found, bundles=tuple(bundles))
+
+
+@pytest.mark.parametrize("wrong", [(30,), (30, 60)])
+def test_intents_that_do_not_occur_are_told_beside_macro_f1(wrong: tuple[int, ...], tmp_path: Path) -> None:
+    def said(found: Results) -> str:
+        terminal = Console(file=io.StringIO(), width=200)
+        (print_comparison if found.reference else print_evaluation)(found, terminal)
+        assert isinstance(terminal.file, io.StringIO)
+        return terminal.file.getvalue()
+
+    found = without_rows(results(*wrong), 3)
+    clause = "3 of 20 intents do not occur in these rows, and count 0 in macro-F1"
+    assert clause in said(found)
+    write_reports(tmp_path / "report.html", found, Gate(), ())
+    assert clause in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["absent_intents"] == 3
+    assert "do not occur" not in said(results(*wrong))
+    assert "do not occur" not in results_html(results(*wrong), Gate(), ())
 
 
 def test_the_json_beside_it_has_every_figure(tmp_path: Path) -> None:

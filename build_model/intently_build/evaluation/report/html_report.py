@@ -10,6 +10,7 @@ from intently_build.errors import BuildError
 from intently_build.evaluation.figures import BundleResult, IntentFigures, Results
 from intently_build.evaluation.gate import Gate
 from intently_build.evaluation.new_rows import in_words
+from intently_build.evaluation.per_intent import absent_in_words
 from intently_build.evaluation.report.json_report import results_json, write_text
 from intently_build.evaluation.report.plots import (
     confusion_plot,
@@ -48,6 +49,7 @@ def results_html(results: Results, gate: Gate, failures: Sequence[str], notes: S
         failures=failures,
         notes=notes,
         new_rows=in_words(results.new_rows) if results.new_rows and results.new_rows.repeated else "",
+        absent=absent_in_words(results),
         overview=_overview(results),
         plots={bundle.name: _plots(bundle) for bundle in results.bundles},
         lowest={bundle.name: _lowest(bundle.quality.intents) for bundle in results.bundles},

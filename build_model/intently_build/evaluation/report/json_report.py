@@ -17,6 +17,7 @@ def results_json(results: Results, gate: Gate, failures: Sequence[str]) -> str:
     content = {
         "format": FORMAT,
         **asdict(results),
+        "absent_intents": results.absent_intents,
         "bundles": [_bundle(bundle) for bundle in results.bundles],
         "gate": {**asdict(gate), "failures": list(failures)} if results.reference else None,
     }
