@@ -110,7 +110,8 @@ class GatheredVitals:
         self._told = [each.told for each in living if each.told is not None]
         rows = {each.place: _row(each, each in answering) for each in living}
         self._front_ends = [rows.get(place, FrontEndVitals(place)) for place in range(self._places)]
-        self._phase = self._stand({each.phase for each in self._told})
+        stands = [(each.told.phase, each in answering) for each in living if each.told is not None]
+        self._phase = self._stand({told for told, answers in stands if self._counts(told, answers)})
 
     @property
     def uptime_s(self) -> float:
@@ -121,7 +122,8 @@ class GatheredVitals:
     def phase(self) -> Phase:
         """STARTING until all serve, then SERVING as long as any does; of the way down the furthest that any has come.
 
-        Whoever comes in place of one that died is STARTING while the others serve. The engine's death is for ever.
+        Whoever comes in place of one that died is STARTING while the others serve; one that hangs serves nobody.
+        The engine's death is for ever.
         """
         return self._phase
 
@@ -151,6 +153,10 @@ class GatheredVitals:
     def front_ends(self) -> Sequence[FrontEndVitals]:
         """See `Vitals.front_ends`."""
         return self._front_ends
+
+    def _counts(self, told: Phase, answers: bool) -> bool:
+        """Whether it still matters where a front end last said that it stands."""
+        return answers or told is not Phase.SERVING or not self._has_served
 
     def _stand(self, phases: "set[Phase]") -> Phase:
         if self._phase is Phase.ENGINE_DEAD:

@@ -163,7 +163,9 @@ async def test_one_that_hangs_is_shown_as_it_was_and_waited_for_once(
 
 
 S, V, L, D, P, X = Phase
-LIVES: list[tuple[list[tuple[Phase | None, Phase | None]], Phase]] = [
+H = "it hangs"
+Stand = Phase | str | None  # None is gone
+LIVES: list[tuple[list[tuple[Stand, Stand]], Phase]] = [
     ([], S),
     ([(S, S)], S),
     ([(V, S)], S),
@@ -172,6 +174,11 @@ LIVES: list[tuple[list[tuple[Phase | None, Phase | None]], Phase]] = [
     ([(V, V), (V, None), (V, S)], V),
     ([(V, V), (None, None)], S),
     ([(V, V), (None, None), (S, S), (V, S)], V),
+    ([(V, V), (H, V)], V),
+    ([(V, V), (H, H)], S),
+    ([(V, V), (H, None), (H, S)], S),
+    ([(V, V), (H, H), (V, H)], V),
+    ([(V, V), (L, L), (H, H)], L),
     ([(V, V), (L, V)], L),
     ([(V, V), (L, L), (D, L)], D),
     ([(V, V), (D, D), (None, D)], D),
@@ -184,7 +191,7 @@ LIVES: list[tuple[list[tuple[Phase | None, Phase | None]], Phase]] = [
 
 @pytest.mark.parametrize(("life", "phase"), LIVES)
 async def test_where_the_server_stands(
-    gathered: Gathered, bundle: Bundle, life: list[tuple[Phase | None, Phase | None]], phase: Phase
+    gathered: Gathered, bundle: Bundle, life: list[tuple[Stand, Stand]], phase: Phase
 ) -> None:
     places: list[OneFrontEnd | None] = [None, None]
     for stand in life:
@@ -197,7 +204,8 @@ async def test_where_the_server_stands(
                 if one is None:
                     one = places[place] = OneFrontEnd(place, bundle)
                     gathered.watch(one)
-                one.phase = wanted
+                one.hangs = not isinstance(wanted, Phase)
+                one.phase = wanted if isinstance(wanted, Phase) else one.phase
         await gathered.refresh()
 
     assert gathered.telemetry.vitals.phase is phase
