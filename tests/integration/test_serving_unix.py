@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grpc_health.v1 import health_pb2
 
 from intently import IntentClient, Security
+from intently.v1 import intent_service_pb2 as pb
 from intently_server.app import serve
+from intently_server.health import INTENT_SERVICE
 from intently_server.listening import AddressError
 from intently_server.settings import Settings
 from support.memory_engine import MemoryEngineFactory
@@ -46,6 +49,12 @@ async def is_answered(address: str, security: Security | None = None) -> bool:
     async with IntentClient(address, security=security) as client, client.stream() as stream:
         answers = await asyncio.gather(client.classify("hello"), stream.classify("hello"))
         return all(answer.predictions for answer in answers)
+
+
+async def is_served(health: Any) -> bool:
+    """Whether the server says so."""
+    answer = await health.Check(health_pb2.HealthCheckRequest(service=INTENT_SERVICE), wait_for_ready=True)
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 @pytest.mark.parametrize("form", ["unix:{path}", "unix://{path}", "unix-abstract:{path}"])
@@ -87,3 +96,28 @@ async def test_a_socket_that_a_dead_server_left_is_taken(bundle_path: Path, path
 
     async with serving_on(address, bundle_path, path.parent):
         assert await is_answered(address)
+
+
+async def test_no_call_is_lost_when_somebody_removes_the_path(
+    bundle_path: Path, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    address, factory = f"unix:{path}", MemoryEngineFactory()
+    async with serving(bundle_path, factory, address=address) as served:
+        before = pb.ClassifyRequest(text="before")
+        while not await is_served(served.health):  # noqa: ASYNC110  # it is asked
+            await asyncio.sleep(0.01)
+        factory.engine.hold()
+        asked = [asyncio.ensure_future(served.intents.Classify(before)) for _ in range(4)]
+        await factory.engine.wait_running(4)
+
+        path.unlink()  # noqa: ASYNC240
+
+        while not path.exists():  # noqa: ASYNC110, ASYNC240  # a path tells nobody
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)  # some looks, at which a server that lives could be ended
+        factory.engine.release()
+        assert all(answer.predictions for answer in await asyncio.gather(*asked))
+        assert (await served.intents.Classify(before)).predictions
+        assert await is_answered(address)
+    said = [record.getMessage() for record in caplog.records if "listening" in record.name]
+    assert said == [f"somebody has removed the path of the socket {address}"]

@@ -52,12 +52,12 @@ def listen(
     unsent = UnsentAnswers(settings.max_unsent_bytes_per_caller, settings.max_unsent_bytes)
     handlers = Handlers(parts.lifecycle, observer, settings.max_priority, max_batch_size, faults, unsent)
     _add_services(server, parts, handlers, max_batch_size, faults)
+    for own in own_addresses:  # first: what is bound to an address that is shared is given connections at once
+        if _bind(server, own, security.credentials()) == 0:
+            raise AddressError(f"cannot listen on {own}")
     port = 0 if is_served_socket(address) else _bind(server, address, security.credentials())
     if port == 0:
         raise AddressError(f"cannot listen on {address}: is it taken, or no address of this host?")
-    for own in own_addresses:
-        if _bind(server, own, security.credentials()) == 0:
-            raise AddressError(f"cannot listen on {own}")
     return server, address if settings.on_unix_socket else f"{address.rpartition(':')[0]}:{port}"
 
 

@@ -1,33 +1,50 @@
 """Whether somebody listens at an address, without a word to whoever that is."""
 
 import errno
+import os
 import socket
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 _UNIX = "unix:"
 _ABSTRACT = "unix-abstract:"
 
+_SOCKETS = Path("/proc/net/unix")  # columns: number, references, protocol, flags, type, state, inode, path
+_LISTENS = 0x10000  # of the flags
+
 _Place = tuple[socket.AddressFamily, Any]
 
 
 class Port:
-    """An address that a server of this process listens on.
+    """An address that a server of this process listens on, since before this was made.
 
     Args:
         address: HOST:PORT, resolved once, unix:PATH, or unix-abstract:NAME.
+        others: The sockets of servers before it that still listen, under the same path.
+
+    Attributes:
+        sockets: What listens under its path, by the kernel's numbers; empty if the address has no path.
     """
 
-    def __init__(self, address: str) -> None:
-        self._socket = Path(_path(address)) if address.startswith(_UNIX) else None
-        self._places = [] if self._socket is not None else _places(address)
+    def __init__(self, address: str, others: Set[bytes] = frozenset()) -> None:
+        self._path = Path(_path(address)) if address.startswith(_UNIX) else None
+        self._places = [] if self._path is not None else _places(address)
+        self.sockets = frozenset() if self._path is None else _listening(self._path) - others
 
     def is_left(self) -> bool:
         """Whether nobody listens there any more: it could be bound. gRPC removes the path of a unix socket."""
-        if self._socket is not None:
-            return not self._socket.exists()
+        if self._path is not None:
+            return not self._path.exists() and not self._has_listener(self._path)
         tried = [_bound(*place) for place in self._places]
         return 0 in tried and errno.EADDRINUSE not in tried
+
+    def is_unlinked(self) -> bool:
+        """Whether somebody has removed the path of a socket that is still listened on: those who are connected stay."""
+        return self._path is not None and not self._path.exists() and self._has_listener(self._path)
+
+    def _has_listener(self, path: Path) -> bool:
+        return not self.sockets.isdisjoint(_listening(path))
 
 
 def is_served_socket(address: str) -> bool:
@@ -40,6 +57,17 @@ def is_served_socket(address: str) -> bool:
             return probe.connect_ex(_path(address)) in {0, errno.EAGAIN}
         except OSError:  # no path of a socket: gRPC will not listen there either
             return False
+
+
+def _listening(path: Path) -> Set[bytes]:
+    """The kernel's numbers of sockets that listen and were bound to this path, whether it is still there or not."""
+    try:
+        lines = _SOCKETS.read_bytes().splitlines()[1:]
+    except OSError:  # not told here: a path that is gone is then taken for a server that is
+        return frozenset()
+    rows = [line.split(maxsplit=7) for line in lines]
+    bound = os.fsencode(path)
+    return {row[6] for row in rows if len(row) > 7 and row[7] == bound and int(row[3], 16) & _LISTENS}
 
 
 def _path(address: str) -> str:

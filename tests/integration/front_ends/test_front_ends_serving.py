@@ -67,6 +67,21 @@ async def test_each_answers_on_a_port_of_its_own(server: Together) -> None:
             await stream.finish()
 
 
+async def test_no_call_is_lost_when_somebody_removes_their_sockets(server: Together) -> None:
+    paths = [path for path in server.folder.glob("intently-*/*") if path.name.isdecimal()]
+    assert len(paths) == FRONT_ENDS
+    async with connections(server.own[0]) as [stub], connections(server.own[1]) as [other]:
+        calls = [asyncio.ensure_future(each.Classify(HELLO)) for each in (stub, other) for _ in range(64)]
+        for path in paths:
+            path.unlink()
+        answers = list(await asyncio.gather(*calls))
+        for _ in range(25):  # longer than some looks take
+            answers += await asyncio.gather(stub.Classify(HELLO), other.Classify(HELLO))
+    assert all(answer.predictions for answer in answers)
+    said = server.log.read_text()
+    assert (said.count("somebody has removed the path"), said.count("listening again")) == (FRONT_ENDS, 0)
+
+
 async def test_a_server_of_grpc_that_ends_at_one_ends_at_no_other(server: Together) -> None:
     async with connections(server.own[1]) as [other]:
         stream = StreamCaller(other)
