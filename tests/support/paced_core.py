@@ -4,7 +4,7 @@
 
 A PATH is where whoever takes that seat will listen; the core connects there once, as vLLM's does. Lines that come: a
 number asks for an answer, with a minus before it takes that back. Lines that go: "ready" first, then each number when
-its step is over.
+its step is over, and after each step, to one seat alone, "=" and how many are in the next and how many wait.
 """
 
 import asyncio
@@ -33,6 +33,8 @@ class Core:
                 await asyncio.sleep(self._step_s)
                 for seat, number in step:
                     seat.write(f"{number}\n".encode())
+                next_step = min(self._batch, len(self._waiting))
+                step[0][0].write(f"={next_step} {len(self._waiting) - next_step}\n".encode())
             await self._work.wait()
 
     async def serve(self, path: str) -> None:

@@ -1,7 +1,7 @@
 """A paced engine that several front ends share: what they do with vLLM's can be tested without that.
 
 As with vLLM's, the core is a process of its own, a seat serves once, whoever sits down waits for the core's first word,
-and a client whose core was killed does not notice.
+a client whose core was killed does not notice, and after a step the core tells one seat alone how it stands.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import psutil
 
 from intently_server.bundle import Bundle
 from intently_server.engine.base import EngineLoad, EngineOutput
-from intently_server.engine.engine_figures import Figures
+from intently_server.engine.engine_figures import EngineFigures, Figures
 from intently_server.engine.process_guard import ProcessGuard
 from intently_server.engine.seat import Seat
 from intently_server.errors import EngineDead
@@ -119,6 +120,7 @@ class SeatedEngine:
         self._known = known
         self._numbers = itertools.count()
         self._asked: dict[str, asyncio.Future[None]] = {}
+        self._figures = EngineFigures()
         self._core: asyncio.StreamWriter | None = None
         self._came = asyncio.Event()
         self._dead = False
@@ -146,6 +148,8 @@ class SeatedEngine:
             raise
         finally:
             del self._asked[number]
+        self._figures.prompt_tokens += len(token_ids)
+        self._figures.finished["stop"] += 1
         known = self._known.get(tuple(token_ids))
         return EngineOutput(scattered_logits(token_ids, self._labels) if known is None else known, cached_tokens=0)
 
@@ -156,11 +160,12 @@ class SeatedEngine:
 
     def load(self) -> EngineLoad:
         """See `Engine.load`."""
-        return EngineLoad(len(self._asked), 0)
+        told = self._figures
+        return EngineLoad(told.running, told.waiting, told.told_at)
 
     def figures(self) -> Figures:
         """See `Engine.figures`."""
-        return {}
+        return {0: self._figures}
 
     async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002
         """See `Engine.shutdown`. The core goes on."""
@@ -180,6 +185,9 @@ class SeatedEngine:
         while line := (await lines.readline()).decode().strip():
             if line == "ready":
                 self._came.set()
+            elif line.startswith("="):
+                self._figures.running, self._figures.waiting = map(int, line[1:].split())
+                self._figures.told_at = time.monotonic()
             elif line in self._asked and not self._asked[line].done():
                 self._asked[line].set_result(None)
 

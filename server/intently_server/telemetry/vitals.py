@@ -1,5 +1,6 @@
 """What the server has to do at this moment, read where it is known."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from intently_server.admission import Admission, AdmissionLoad
 from intently_server.engine.base import Engine, EngineLoad
 from intently_server.engine.engine_figures import Figures
 from intently_server.lifecycle import Lifecycle, Phase
+
+_NO_ENGINE = EngineLoad(0, 0, -math.inf)  # older than whatever one tells another front end
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class OwnVitals:
 
     def engine(self) -> EngineLoad:
         """See `Vitals.engine`."""
-        return EngineLoad(0, 0) if self._engine is None else self._engine.load()
+        return _NO_ENGINE if self._engine is None else self._engine.load()
 
     def engine_figures(self) -> Figures:
         """What the engine has told of its steps; nothing before it has started."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import grpc
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from intently.v1 import intent_service_pb2 as pb
-from support.admin_caller import Metrics, get, metrics, statusz
+from support.admin_caller import Metrics, get, metrics, statusz, wait_sum
 from support.otlp_collector import Collector
 from support.paths import ROOT
 from support.stream_caller import StreamCaller
@@ -35,6 +36,29 @@ async def test_all_that_is_told_is_of_all(tmp_path: Path, collector: Collector) 
         assert await server.ended() == 0
     check_sent(collector)
     check_log(server)
+
+
+async def test_while_one_starts_or_all_hang_nothing_is_told_that_is_not_so(tmp_path: Path) -> None:
+    with together(tmp_path, "--batch", "1", "--step-ms", "10", "--max-wait", "60") as server:
+        dead = await server.at(0)
+        async with connections(server.own[1]) as [stub]:
+            calls = [asyncio.ensure_future(stub.Classify(pb.ClassifyRequest(text="hello"))) for _ in range(120)]
+            await wait_sum(server.admin, 1, "intently_engine_waiting_requests")
+            server.core().send_signal(signal.SIGSTOP)  # so they wait, and who comes cannot sit down
+            dead.kill()
+            while (await server.rows())[0]["phase"] != "starting":
+                assert not all(call.done() for call in calls)
+            shown = await metrics(server.admin)
+            for name in ("intently_engine_running_requests", "vllm:num_requests_running"):
+                assert shown.sum(name) == 1
+            for name in ("intently_engine_waiting_requests", "vllm:num_requests_waiting"):
+                assert shown.sum(name) > 0
+            assert (await get(server.admin, "/readyz")).status == 200
+
+            (await server.at(1)).send_signal(signal.SIGSTOP)
+            assert (await get(server.admin, "/readyz")).status == 503
+            for call in calls:
+                call.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -108,6 +132,8 @@ async def check_exemplars(server: Together, collector: Collector) -> None:
 async def check_counters_while_one_is_killed_and_replaced(server: Together) -> None:
     seen = []
     dead = await server.at(0)
+    answered = (await metrics(server.admin)).sum("vllm:request_success_total")
+    assert answered > SENT  # with those of the warm-ups, each front end's own
     dead.kill()
     while (await server.rows())[0]["pid"] == dead.pid:
         seen.append(counts(await metrics(server.admin)))
@@ -117,6 +143,7 @@ async def check_counters_while_one_is_killed_and_replaced(server: Together) -> N
     seen.append(counts(await metrics(server.admin)))
     assert set(seen) == {(SENT, SENT)}
     assert gone.sum("intently_server_active_streams") == 0
+    assert gone.sum("vllm:request_success_total") == answered
     assert (await get(server.admin, "/readyz")).status == 200
 
     await send(server)

@@ -15,6 +15,8 @@ from intently_server.engine.base import EngineLoad
 from intently_server.engine.engine_figures import EngineFigures
 from intently_server.front_ends.gathered import Gathered, Told
 from intently_server.lifecycle import Phase
+from intently_server.parts import Parts
+from intently_server.servicer.stream import StreamAges
 from intently_server.settings import Settings
 from intently_server.telemetry.figures import UNARY, Figures
 from support.admin_caller import Metrics
@@ -112,6 +114,19 @@ async def test_the_engine_tells_one_of_them_at_a_time(gathered: Gathered, pair: 
     assert shown.sum("intently_engine_running_requests") == 2
     assert shown.sum("vllm:num_requests_running") == 2
     assert shown.sum("vllm:prompt_tokens_total") == 200
+
+
+async def test_who_has_no_engine_yet_hides_nothing(
+    gathered: Gathered, pair: Sequence[OneFrontEnd], bundle: Bundle, bundle_path: Path
+) -> None:
+    starting = Parts.of(Settings(bundle=bundle_path, front_ends=2), bundle, StreamAges())
+    pair[0].engine = EngineLoad(9, 5, 7.0)
+    pair[1].engine = starting.vitals.engine()
+    await gathered.refresh()
+
+    shown = seen(gathered)
+    assert shown.sum("intently_engine_running_requests") == 9
+    assert shown.sum("intently_engine_waiting_requests") == 5
 
 
 async def test_what_the_dead_have_told_is_counted_for_ever(
