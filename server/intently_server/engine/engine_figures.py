@@ -65,13 +65,18 @@ class EngineFigures:
             self.inference.record(request.inference_time)
 
     @classmethod
-    def sum_of(cls, parts: Sequence["EngineFigures"]) -> "EngineFigures":
-        """What several were told by one engine: counts and histograms add up, the rest is what came last."""
+    def sum_of(cls, parts: Sequence["EngineFigures"], dead: Sequence["EngineFigures"] = ()) -> "EngineFigures":
+        """What several were told by one engine: counts and histograms add up, the rest is what came last to the living.
+
+        Args:
+            parts: Of those who go on asking it.
+            dead: Of those who did.
+        """
         total = cls()
         newest = max(parts, key=lambda part: part.told_at, default=total)
         for name in _GAUGES:
             setattr(total, name, getattr(newest, name))
-        for part in parts:
+        for part in (*parts, *dead):
             for name in _COUNTS:
                 setattr(total, name, getattr(total, name) + getattr(part, name))
             total.finished.update(part.finished)
@@ -84,10 +89,15 @@ Figures = Mapping[int, EngineFigures]
 """Of each engine, by its number."""
 
 
-def sum_of_all(parts: Iterable[Figures]) -> Figures:
-    """What several were told by the same engines."""
+def sum_of_all(parts: Iterable[Figures], dead: Iterable[Figures] = ()) -> Figures:
+    """What several were told by the same engines. See `EngineFigures.sum_of`."""
+    told, once = _by_engine(parts), _by_engine(dead)
+    return {number: EngineFigures.sum_of(told.get(number, ()), once.get(number, ())) for number in {**told, **once}}
+
+
+def _by_engine(parts: Iterable[Figures]) -> Mapping[int, Sequence[EngineFigures]]:
     told: dict[int, list[EngineFigures]] = {}
     for part in parts:
         for number, figures in part.items():
             told.setdefault(number, []).append(figures)
-    return {number: EngineFigures.sum_of(each) for number, each in told.items()}
+    return told

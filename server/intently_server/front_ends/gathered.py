@@ -215,10 +215,13 @@ class Gathered:
     def _add_up(self, answering: "set[Teller]") -> None:
         living = [each for each in self._front_ends if not each.ended.done()]
         self._vitals.take(living, answering)
-        told = [each.told for each in self._front_ends if each.told is not None]
-        sum_into(self.telemetry.figures, [each.figures for each in told])
-        self.telemetry.figures.streams = sum(each.told.figures.streams for each in living if each.told is not None)
-        self._engine.figures = sum_of_all(each.engine_figures for each in told)
+        told = [each.told for each in living if each.told is not None]
+        dead = [each.told for each in self._front_ends if each.told is not None and each.ended.done()]
+        sum_into(self.telemetry.figures, [each.figures for each in (*told, *dead)])
+        self.telemetry.figures.streams = sum(each.figures.streams for each in told)
+        self._engine.figures = sum_of_all(
+            [each.engine_figures for each in told], [each.engine_figures for each in dead]
+        )
 
 
 class _EngineMetrics(Collector):

@@ -158,6 +158,33 @@ async def test_what_the_dead_have_told_is_counted_for_ever(
     assert later.sum("intently_server_front_end_cpu_time_seconds_total", intently_front_end="1") == 1.5
 
 
+async def test_how_the_engine_stands_the_living_say_and_what_it_did_the_dead_too(
+    gathered: Gathered, pair: Sequence[OneFrontEnd]
+) -> None:
+    for each, told_at, running in ((pair[0], 5.0, 0), (pair[1], 7.0, 9)):
+        each.engine = EngineLoad(running, 0, told_at)
+        figures = each.engine_figures[0] = EngineFigures()
+        figures.told_at, figures.running, figures.prompt_tokens, figures.cache_usage = (
+            told_at,
+            running,
+            100,
+            running / 10,
+        )
+    await gathered.refresh()
+    before = seen(gathered)
+    pair[1].die()
+    await gathered.refresh()
+    one_died = seen(gathered)
+    pair[0].die()
+    await gathered.refresh()
+    all_died = seen(gathered)
+
+    for name in ("intently_engine_running_requests", "vllm:num_requests_running"):
+        assert [shown.sum(name) for shown in (before, one_died, all_died)] == [9, 0, 0]
+    assert [shown.sum("vllm:kv_cache_usage_perc") for shown in (before, one_died, all_died)] == [0.9, 0, 0]
+    assert [shown.sum("vllm:prompt_tokens_total") for shown in (before, one_died, all_died)] == [200] * 3
+
+
 async def test_one_that_hangs_is_shown_as_it_was_and_waited_for_once(
     gathered: Gathered, pair: Sequence[OneFrontEnd]
 ) -> None:
