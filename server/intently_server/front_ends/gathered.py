@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import psutil
@@ -100,16 +100,18 @@ class GatheredVitals:
         self._clock = clock
         self._began = clock()
 
-    def take(self, living: Sequence[Teller], answering: "set[Teller]") -> None:
+    def take(self, living: Sequence[Teller], dead: Sequence[Teller], answering: "set[Teller]") -> None:
         """From now on this is how things stand.
 
         Args:
             living: All front ends that run.
+            dead: All that did.
             answering: Those of them that have just told how they stand.
         """
         self._told = [each.told for each in living if each.told is not None]
         rows = {each.place: _row(each, each in answering) for each in living}
-        self._front_ends = [rows.get(place, FrontEndVitals(place)) for place in range(self._places)]
+        alone = [rows.get(place, FrontEndVitals(place)) for place in range(self._places)]
+        self._front_ends = [replace(row, cpu_s=_cpu_s(row, dead)) for row in alone]
         stands = [(each.told.phase, each in answering) for each in living if each.told is not None]
         self._phase = self._stand({told for told, answers in stands if self._counts(told, answers)})
 
@@ -214,9 +216,10 @@ class Gathered:
 
     def _add_up(self, answering: "set[Teller]") -> None:
         living = [each for each in self._front_ends if not each.ended.done()]
-        self._vitals.take(living, answering)
+        gone = [each for each in self._front_ends if each.ended.done()]
+        self._vitals.take(living, gone, answering)
         told = [each.told for each in living if each.told is not None]
-        dead = [each.told for each in self._front_ends if each.told is not None and each.ended.done()]
+        dead = [each.told for each in gone if each.told is not None]
         sum_into(self.telemetry.figures, [each.figures for each in (*told, *dead)])
         self.telemetry.figures.streams = sum(each.figures.streams for each in told)
         self._engine.figures = sum_of_all(
@@ -251,3 +254,9 @@ def _row(teller: Teller, answers: bool) -> FrontEndVitals:
         memory=told.memory,
         cpu_s=told.cpu_s,
     )
+
+
+def _cpu_s(row: FrontEndVitals, dead: Sequence[Teller]) -> float | None:
+    """With what those have used that had the place before: a counter never falls, and never goes away."""
+    used = [each.told.cpu_s for each in dead if each.place == row.place and each.told is not None]
+    return sum(used, row.cpu_s or 0.0) if used else row.cpu_s

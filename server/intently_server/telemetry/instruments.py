@@ -122,8 +122,8 @@ class Instruments:
 
         self._meter.create_observable_up_down_counter(
             "intently.server.front_end.up",
-            [_callback(each(lambda one: int(one.answers)))],
-            description="1 for a front end that answers the first process, 0 for one that is gone or hangs.",
+            [_callback(each(lambda one: int(one.is_up)))],
+            description="1 for a front end that has served and answers, 0 for one that starts, hangs or is gone.",
         )
         self._meter.create_observable_up_down_counter(
             "intently.server.front_end.memory",
@@ -132,7 +132,10 @@ class Instruments:
             "Resident memory of a front end.",
         )
         self._count(
-            "intently.server.front_end.cpu_time", "s", "CPU that a front end has used.", each(lambda one: one.cpu_s)
+            "intently.server.front_end.cpu_time",
+            "s",
+            "CPU that a front end has used, and those before it in its place.",
+            each(lambda one: one.cpu_s),
         )
 
     def _calls(self) -> list[Observation]:

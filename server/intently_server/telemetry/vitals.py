@@ -26,7 +26,7 @@ class FrontEndVitals:
         calls: Calls and streams under way.
         in_flight: Requests, waiting ones included.
         memory: Resident, in bytes; None if it has told nothing yet.
-        cpu_s: Seconds of CPU that it has used; None as above.
+        cpu_s: Seconds of CPU that it has used, and those whose place it has; None if none of them has told anything.
     """
 
     place: int
@@ -37,6 +37,11 @@ class FrontEndVitals:
     in_flight: int = 0
     memory: int | None = None
     cpu_s: float | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it answers, and has come past its start."""
+        return self.answers and self.phase not in {None, Phase.STARTING}
 
 
 class Vitals(Protocol):

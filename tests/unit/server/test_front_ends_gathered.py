@@ -21,6 +21,7 @@ from intently_server.settings import Settings
 from intently_server.telemetry.figures import UNARY, Figures
 from support.admin_caller import Metrics
 
+CPU = "intently_server_front_end_cpu_time_seconds_total"
 LOAD = AdmissionLoad(in_flight=3, running=2, queued=1, queued_tokens=200, requests_per_s=None, refused=0)
 
 
@@ -136,6 +137,7 @@ async def test_what_the_dead_have_told_is_counted_for_ever(
     pair[1].serve(4)
     pair[1].figures.streams = 1
     await gathered.refresh()
+    before = seen(gathered)
     pair[1].die()
     pair[0].serve(1)
     await gathered.refresh()
@@ -143,8 +145,12 @@ async def test_what_the_dead_have_told_is_counted_for_ever(
     rows = gathered.telemetry.vitals.front_ends()
 
     successor = OneFrontEnd(1, bundle)
-    successor.serve(2)
+    successor.phase = Phase.STARTING
     gathered.watch(successor)
+    await gathered.refresh()
+    meanwhile = seen(gathered)
+    successor.phase = Phase.SERVING
+    successor.serve(2)
     await gathered.refresh()
     later = seen(gathered)
 
@@ -154,8 +160,9 @@ async def test_what_the_dead_have_told_is_counted_for_ever(
     assert [after.sum("intently_server_front_end_up", intently_front_end=place) for place in ("0", "1")] == [1, 0]
     assert after.sum("intently_server_front_end_memory_bytes") == 100 << 20
     assert later.sum("intently_server_calls_total") == 10
-    assert later.sum("intently_server_front_end_up") == 2
-    assert later.sum("intently_server_front_end_cpu_time_seconds_total", intently_front_end="1") == 1.5
+    assert [shown.sum("intently_server_front_end_up") for shown in (after, meanwhile, later)] == [1, 1, 2]
+    cpu = [shown.sum(CPU, intently_front_end="1") for shown in (before, after, meanwhile, later)]
+    assert cpu == [1.5, 1.5, 3.0, 3.0]
 
 
 async def test_how_the_engine_stands_the_living_say_and_what_it_did_the_dead_too(
