@@ -9,7 +9,7 @@ Its rules, the first that applies. Missing data is never a pass.
 4. BAD: too many calls with a status that tells of a fault, too many that got no answer, too many retries, too slow.
    Retries count because they hide a dead canary from its callers; calls without an answer because one that hangs leaves
    nothing else when callers are impatient.
-5. UNKNOWN: latencies are not there, or the stable color is ill itself: then its calls fall back to the canary.
+5. UNKNOWN: latencies are not there, or no server of the stable color is well: then its calls fall back to the canary.
 6. TOO_FEW: the canary is not quick, and the stable color saw too few calls to say whether that is normal; or so great a
    share of its calls failed that more of the same would be bad, and that it passes if no more do.
 7. GOOD.
@@ -35,7 +35,6 @@ FAULTS = frozenset(_FAULTS)
 
 _NEVER_EXCUSED = 0.5  # a share that is bad however ill the stable color is
 _P99 = 0.99
-_OVERPROVISIONED = 1.4  # Envoy's: with fewer than 1/1.4 of its servers healthy, a part of the calls falls back
 
 
 class Outcome(enum.StrEnum):
@@ -207,10 +206,10 @@ def _unclear(canary: Window, stable: Window) -> tuple[str, ...]:
     reasons = []
     if 2 * canary.latency.count < canary.singles:
         reasons.append(f"Envoy tells {canary.latency.count} latencies of the canary's {canary.singles} single calls.")
-    if stable.healthy * _OVERPROVISIONED < stable.total or not stable.total:
+    if not stable.healthy:  # with one that is, the color keeps its calls: see `xds.clusters`
         reasons.append(
-            f"{stable.healthy} of the stable color's {stable.total} servers are healthy: its calls fall back to the "
-            "canary, and there is nothing to compare with."
+            f"None of the stable color's {stable.total} servers is healthy: its calls fall back to the canary, and "
+            "there is nothing to compare with."
         )
     return tuple(reasons)
 

@@ -187,11 +187,11 @@ def test_servers_that_were_not_yet_checked_are_waited_for() -> None:
 
 
 def test_a_stable_color_that_falls_back_to_the_canary_is_nothing_to_compare_with() -> None:
-    found = verdict(stable=window({0: 1000}, healthy=7, total=10))
+    found = verdict(stable=window({0: 1000}, healthy=0, total=10))
 
     assert found.kind is Outcome.UNKNOWN
-    assert "7 of the stable color's 10 servers are healthy" in found.reasons[0]
-    assert verdict(stable=window({0: 1000}, healthy=8, total=10)).kind is Outcome.GOOD
+    assert "None of the stable color's 10 servers is healthy" in found.reasons[0]
+    assert verdict(stable=window({0: 1000}, healthy=1, total=10)).kind is Outcome.GOOD  # with it they stay
     assert verdict(stable=window({0: 1000}, healthy=0, total=0)).kind is Outcome.UNKNOWN
     assert verdict(window({13: 100}), window({0: 1000}, healthy=0)).kind is Outcome.BAD
 
