@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class Seats:
                 f"the path of the folder for temporary files, {tempfile.gettempdir()}, is {longest - _LONGEST_PATH} "
                 "bytes too long for the sockets of front ends: set TMPDIR to a shorter one"
             )
-        self._taken = 0
+        self._free = deque(self.all)
 
     def _seat(self, number: int, clients: int) -> Seat:
         return Seat(
@@ -77,10 +78,11 @@ class Seats:
 
     def take(self) -> Seat | None:
         """A seat that nobody has had; None if there is none left."""
-        if self._taken == len(self.all):
-            return None
-        self._taken += 1
-        return self.all[self._taken - 1]
+        return self._free.popleft() if self._free else None
+
+    def give_back(self, seat: Seat) -> None:
+        """Whoever took it never sat there: the engine's first word still waits."""
+        self._free.appendleft(seat)
 
     def remove(self) -> None:
         """Removes the folder."""

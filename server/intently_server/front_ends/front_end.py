@@ -106,6 +106,7 @@ class _FrontEnd:
         async def sit_down(settings: Settings, bundle: Bundle) -> Engine:
             await preparing
             await self._may[Order.ATTACH].wait()
+            self._line.say(Event.SITS_DOWN)
             return await attach(settings, bundle, seat)
 
         membership = Membership(

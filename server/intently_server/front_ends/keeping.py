@@ -41,8 +41,9 @@ class Keeper:
         while not stop.is_set():
             if self.engine_died():
                 return False
-            if not self._replace(self._front_ends.take_dead()):
-                logger.error("no seat at the engine is left for another front end; the server ends")
+            self._replace(self._front_ends.take_dead())
+            if not self._front_ends.living and not self._due:
+                logger.error("no front end is left, and no seat at the engine for another; the server ends")
                 return False
             self._look()
             await asyncio.sleep(_POLL_S)
@@ -65,11 +66,12 @@ class Keeper:
         told = any(each.ended.done() and each.ended.result() == ENGINE_DIED for each in self._front_ends.living)
         return told or not self._core.alive
 
-    def _replace(self, dead: Sequence[FrontEnd]) -> bool:
-        """Starts others in place of the dead, each in its time. False if there is no seat for one."""
+    def _replace(self, dead: Sequence[FrontEnd]) -> None:
+        """Starts others in place of the dead, each in its time."""
         now = time.monotonic()
         for each in dead:
-            self._core.leave(each.seat)
+            if each.has_sat:
+                self._core.leave(each.seat)
             wait_s = self._backoff.after(each.lived_s)
             self._due[each.place] = now + wait_s
             why = f": {each.failed.reason}" if each.failed is not None else ""
@@ -82,12 +84,25 @@ class Keeper:
             )
         for place in [place for place, due in self._due.items() if due <= now]:
             del self._due[place]
+            self._start(place, now)
+
+    def _start(self, place: int, now: float) -> None:
+        """Starts another at this place; where that fails, it is tried again, or never if there is no seat for it."""
+        try:
             successor = self._front_ends.start(place, late=True)
-            if successor is None:
-                return False
-            successor.tell(Order.ATTACH)
-            successor.tell(Order.SERVE)
-        return True
+        except OSError as error:
+            wait_s = self._backoff.after(0.0)
+            self._due[place] = now + wait_s
+            logger.error("front end %d cannot be started: %s; it is tried again in %g s", place, error, wait_s)
+            return
+        if successor is None:
+            logger.error(
+                "no seat at the engine is left for another front end %d: those that live go on; start the server anew",
+                place,
+            )
+            return
+        successor.tell(Order.ATTACH)
+        successor.tell(Order.SERVE)
 
     def _look(self) -> None:
         """Kills those that hang: what does not tell does not answer either."""

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import psutil
+
 from intently_server.engine.seat import Seats
 from intently_server.front_ends.front_end import Task
 from intently_server.front_ends.process import FrontEnd
@@ -48,16 +50,28 @@ class FrontEnds:
         self.living: list[FrontEnd] = []
 
     def start(self, place: int, *, late: bool) -> FrontEnd | None:
-        """Starts another; None if no seat is left for it."""
+        """Starts another; None if no seat is left for it.
+
+        Raises:
+            OSError: if this machine has nothing left to start it with.
+        """
         seat = self._seats.take()
         if seat is None:
             return None
         how = self._how
         own_address = how.own_addresses[place] if how.own_addresses else ""
         task = Task(how.settings, how.revision, place, seat, own_address, late)
-        made = FrontEnd(task, how.engine)
+        try:
+            made = FrontEnd(task, how.engine)
+        except OSError:
+            self._seats.give_back(seat)
+            raise
         self.living.append(made)
-        self._on_start(made)
+        try:
+            self._on_start(made)
+        except (OSError, psutil.Error) as error:
+            logger.error("front end %d cannot be watched: %s; it is killed", place, error)
+            made.kill()
         logger.info("front end %d started, pid %d", place, made.pid)
         return made
 
@@ -67,8 +81,14 @@ class FrontEnds:
             each.tell(order)
 
     def take_dead(self) -> Sequence[FrontEnd]:
-        """Those that have ended since the last call, who from now on are none of these."""
+        """Those that have ended since the last call, who from now on are none of these.
+
+        Their seats are free again if they never sat there.
+        """
         dead = [each for each in self.living if each.ended.done()]
+        for each in dead:
+            if not each.has_sat:
+                self._seats.give_back(each.seat)
         self.living = [each for each in self.living if each not in dead]
         return dead
 

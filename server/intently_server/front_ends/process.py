@@ -23,9 +23,13 @@ class FrontEnd:
         task: What for.
         engine: How it reaches that.
 
+    Raises:
+        OSError: if this machine has nothing left to start it with.
+
     Attributes:
         place: As in its task.
         seat: As in its task.
+        has_sat: Whether it may have sat down at its seat, which then serves nobody else.
         ready: Done once its answers came out right.
         ended: Done once the process is gone; its result is the exit code.
         failed: Why it could not begin; None if that is not known.
@@ -38,6 +42,7 @@ class FrontEnd:
         ours, theirs = context.Pipe()
         self.place = task.place
         self.seat = task.seat
+        self.has_sat = False
         self.ready: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self.failed: Failed | None = None
@@ -55,6 +60,10 @@ class FrontEnd:
             resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, FOLLOWED)
             self._process.start()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._began = time.monotonic()
@@ -113,6 +122,8 @@ class FrontEnd:
                 self._answer.set_result(word)
         elif word is None and self._answer is not None:
             self._answer.cancel()  # it has nothing to tell yet
+        elif word is Event.SITS_DOWN:
+            self.has_sat = True
         elif word is Event.READY and not self.ready.done():
             self.ready.set_result(None)
 

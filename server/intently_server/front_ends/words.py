@@ -21,6 +21,7 @@ class Order(enum.Enum):
 class Event(enum.Enum):
     """What a front end tells."""
 
+    SITS_DOWN = "sits down"  # at its seat, now
     READY = "ready"  # its answers came out right
 
 

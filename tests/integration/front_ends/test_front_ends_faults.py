@@ -96,9 +96,13 @@ async def test_one_that_hangs_is_replaced_until_no_seat_is_left(tmp_path: Path) 
         assert "front end 0 does not answer; it is killed" in server.log.read_text()
         below += server.below()
         (await server.at(1)).kill()
+        await server.said("no seat at the engine is left for another front end 1")
+        async with connections(server.own[0]) as [stub]:
+            assert (await stub.Classify(HELLO)).predictions
+        (await server.at(0)).kill()
         assert await server.ended() == 1
         assert nobody_is_left(server, below)
-        assert "no seat at the engine is left" in server.log.read_text()
+        assert "no front end is left, and no seat" in server.log.read_text()
 
 
 async def test_the_engines_death_is_told_by_each_and_ends_the_server(tmp_path: Path) -> None:

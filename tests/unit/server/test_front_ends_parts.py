@@ -34,6 +34,8 @@ def test_a_seat_is_taken_once() -> None:
 
     assert [seat and seat.index for seat in taken] == [0, 1, 2, None]
     assert taken[:3] == list(seats.all)
+    seats.give_back(seats.all[1])
+    assert [seats.take(), seats.take()] == [seats.all[1], None]
     assert seats.folder.stat().st_mode & 0o777 == 0o700
     seats.remove()
     assert not seats.folder.exists()
