@@ -9,12 +9,18 @@ from pydantic import AfterValidator, Field, model_validator
 from intently_release.colors import Color
 from intently_release.config.base import Address, Frozen, Seconds
 
-_OF_FRONT_ENDS = ("--front-end", "INTENTLY_FRONT_END")  # begin what tells a server how many it has, and where
+_FLAGS = "--front-end"  # begins flags that tell a server how many front ends it has, and where
+_VARIABLES = "INTENTLY_FRONT_END"  # likewise environment variables, in capitals or not
 Words = TypeVar("Words", bound=Iterable[str])
 
 
+def is_of_front_ends(variable: str) -> bool:
+    """Whether an environment variable of that name tells a server of front ends."""
+    return variable.upper().startswith(_VARIABLES)
+
+
 def _nothing_of_front_ends(words: Words) -> Words:
-    if found := [each for each in words if each.startswith(_OF_FRONT_ENDS)]:
+    if found := [each for each in words if each.startswith(_FLAGS) or is_of_front_ends(each)]:
         raise ValueError(f"{found[0]}: Envoy has to know of front ends too; servers.front_ends tells both")
     return words
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from intently_release.config.servers import is_of_front_ends
+
 logger = logging.getLogger(__name__)
 
 _LEFT_S = 5.0  # what the dead one had started ends by itself, or is killed after this
@@ -37,7 +39,8 @@ class Child:
 
         Args:
             arguments: Command and arguments.
-            env: Environment variables, over those of this process.
+            env: Environment variables, over those of this process. Of front ends this process's own tell nothing:
+                Envoy has to know of them too, and does by the configuration alone.
             log: Its output is added to this file.
 
         Raises:
@@ -49,7 +52,7 @@ class Child:
             output.flush()
             started = subprocess.Popen(  # noqa: S603  # the operator's own command
                 list(arguments),
-                env={**os.environ, **env},
+                env={**{name: value for name, value in os.environ.items() if not is_of_front_ends(name)}, **env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from intently_release.state import Seen
 from intently_release.supervise.child import Child
@@ -106,3 +107,18 @@ async def test_output_is_added_to_the_log(tmp_path: Path) -> None:
     lines = (tmp_path / "logs" / "log").read_text().splitlines()
     assert [line for line in lines if not line.startswith("===")] == ["one", "two"]
     assert len(lines) == 4
+
+
+async def test_the_configuration_alone_tells_a_server_of_front_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Envoy would not know of those that the environment of whoever runs `up` names."""
+    for name in ("INTENTLY_FRONT_ENDS", "intently_front_end_port", "INTENTLY_MAX_IN_FLIGHT"):
+        monkeypatch.setenv(name, "7")
+    names = "import os; print(*sorted(name for name in os.environ if name.upper().startswith('INTENTLY_')))"
+    child = Child.start((sys.executable, "-c", names), {"INTENTLY_MAX_WAIT": "1"}, tmp_path / "log")
+    async with asyncio.timeout(30):
+        while not child.has_ended():  # noqa: ASYNC110  # it has to be asked
+            await asyncio.sleep(0.01)
+
+    assert (tmp_path / "log").read_text().splitlines()[-1] == "INTENTLY_MAX_IN_FLIGHT INTENTLY_MAX_WAIT"

@@ -141,6 +141,7 @@ def test_a_server_with_another_number_does_not_go_on() -> None:
         ("servers: {flags: ['--front-ends', '2']}", "servers.front_ends tells both"),
         ("servers: {flags: ['--front-end-port=1']}", "servers.front_ends tells both"),
         ("servers: {env: {INTENTLY_FRONT_ENDS: '2'}}", "servers.front_ends tells both"),
+        ("servers: {env: {intently_front_ends: '2'}}", "servers.front_ends tells both"),
         ("colors: {green: {endpoints: ['a:1'], env: {INTENTLY_FRONT_END_PORT: '2'}}}", "servers.front_ends tells both"),
     ],
 )
