@@ -134,10 +134,8 @@ class _FirstProcess:
             raise RuntimeError("there are no front ends")
         keeper = Keeper(front_ends, core, self._patience)
         stopped = await keeper.until_stopped(self._stop)
-        if not keeper.engine_died():
-            if not stopped:
-                front_ends.tell(Order.STOP)
-            await keeper.until_gone(settings.drain_delay + settings.drain_timeout + _ENDS_WITHIN_S)
+        if stopped and not keeper.engine_died():
+            await keeper.until_gone(settings.drain_delay + settings.drain_timeout + _ENDS_WITHIN_S, self._stop)
         if keeper.engine_died():
             logger.error("the engine has died; the server ends")
             await core.tell_of_death([each.seat for each in front_ends.living if not each.ended.done()])

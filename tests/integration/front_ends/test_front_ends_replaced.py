@@ -1,5 +1,8 @@
 """What keeps another from being started in place of a front end that died: it ends nobody, and is over when it is."""
 
+import asyncio
+import dataclasses
+import json
 import resource
 import signal
 from pathlib import Path
@@ -46,3 +49,30 @@ async def test_what_keeps_another_from_being_started_ends_nobody(bundle_path: Pa
         server.process.kill()
         assert await server.ended() == -signal.SIGKILL
         assert left_of(below) == []
+
+
+async def test_one_that_takes_a_living_engine_for_dead_and_one_that_never_starts_are_replaced(tmp_path: Path) -> None:
+    flags = ("--engine-end-ms", "300", "--start-ms", "3000", "--look-ms", "700", "--drain-delay", "0")
+    with together(tmp_path, *flags, "--drain-timeout", "600", hold=[2]) as starting:
+        while not (tmp_path / "ready.json").exists():  # noqa: ASYNC110  # a file tells nobody
+            await asyncio.sleep(0.02)
+        server = dataclasses.replace(starting, admin=json.loads((tmp_path / "ready.json").read_text())["admin"])
+        both = {place: await server.at(place) for place in (0, 1)}
+        [answers] = server.folder.glob("intently-*/0.out")
+        _, word = await asyncio.open_unix_connection(answers)
+
+        word.write(b"dead\n")  # as the engine does, though it lives
+
+        await server.said("has not started in 3 s; it is killed")
+        (tmp_path / "2").unlink()
+        [place] = [place for place in both if f"front end {place} has died (exit 5)" in server.log.read_text()]
+        assert await is_answered(server, 1 - place)
+        await server.replaced(both[place])
+        assert await is_answered(server, place)
+        word.close()
+
+        hanging = both[1 - place]
+        hanging.send_signal(signal.SIGSTOP)
+        server.process.terminate()
+        assert await server.ended() == 0
+        assert f"front end {1 - place} does not answer; it is killed" in server.log.read_text()
