@@ -174,7 +174,7 @@ def _number(text: str) -> float:
 def _revision(text: str) -> tuple[Color, str]:
     color, _, revision = text.partition("=")
     if color not in set(Color) or not revision:
-        raise argparse.ArgumentTypeError(f"{text!r} is no COLOR=REVISION, such as blue=bf42525cd6a0")
+        raise argparse.ArgumentTypeError(f"{text!r} is no COLOR=REVISION, such as blue=032b0952a428")
     return Color(color), revision
 
 
