@@ -68,7 +68,12 @@ class LimitSettings(BaseModel):
         ),
     ] = 10_000
     max_connections: Annotated[
-        int, Field(gt=0, description="Connections at once; more are closed as they come. Each takes a file descriptor.")
+        int,
+        Field(
+            gt=0,
+            description="Connections at once; more are closed as they come. Each takes a file descriptor. Of several "
+            "front ends each takes its part, however the kernel spreads them.",
+        ),
     ] = 4096
     handshake_timeout: Annotated[
         float, Field(gt=0, description="Seconds in which a new connection must have begun to speak TLS and HTTP/2.")
