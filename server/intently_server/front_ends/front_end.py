@@ -117,7 +117,14 @@ class _FrontEnd:
             on_parts=self._made,
             before_serving=self._ready,
         )
-        code = await serve(task.settings, sit_down, stop=self._stop, stream_ages=self._ages, membership=membership)
+        code = await serve(
+            task.settings,
+            sit_down,
+            on_ready=lambda *_: self._line.say(Event.SERVING),
+            stop=self._stop,
+            stream_ages=self._ages,
+            membership=membership,
+        )
         self._tell()
         return ENGINE_DIED if code else 0
 

@@ -31,6 +31,7 @@ class FrontEnd:
         seat: As in its task.
         has_sat: Whether it may have sat down at its seat, which then serves nobody else.
         ready: Done once its answers came out right.
+        serving: Done once it says to all that it serves, or has ended.
         ended: Done once the process is gone; its result is the exit code.
         failed: Why it could not begin; None if that is not known.
         told: What it last told of itself; at its end, all that it has counted.
@@ -44,6 +45,7 @@ class FrontEnd:
         self.seat = task.seat
         self.has_sat = False
         self.ready: asyncio.Future[None] = loop.create_future()
+        self.serving: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self.failed: Failed | None = None
         self.told: Told | None = None
@@ -126,6 +128,8 @@ class FrontEnd:
             self.has_sat = True
         elif word is Event.READY and not self.ready.done():
             self.ready.set_result(None)
+        elif word is Event.SERVING and not self.serving.done():
+            self.serving.set_result(None)
 
     def _ended(self) -> None:
         asyncio.get_running_loop().remove_reader(self._process.sentinel)
@@ -134,4 +138,6 @@ class FrontEnd:
         self._line.close()
         if self._answer is not None:
             self._answer.cancel()
+        if not self.serving.done():
+            self.serving.set_result(None)
         self.ended.set_result(self._process.exitcode or 0)

@@ -1,6 +1,7 @@
 """The way up: from front ends that were started to front ends that all serve."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from intently_server.drain import StopSignal
@@ -20,7 +21,7 @@ class StartFailed(Exception):
 
 
 async def begin(front_ends: FrontEnds, launching: "asyncio.Future[Core]", stop: StopSignal) -> Core | None:
-    """The engine, once all front ends were told to serve by it; None if `stop` was set before.
+    """The engine, once all front ends serve by it; None if `stop` was set before they were told to.
 
     None serves before all are ready, so that each has its share of the load from the first call on.
 
@@ -28,7 +29,7 @@ async def begin(front_ends: FrontEnds, launching: "asyncio.Future[Core]", stop: 
         FrontEndProblem, StartFailed: if one of them, or the engine, ends before.
         Exception: whatever starting the engine raises.
     """
-    stopping = asyncio.ensure_future(stop.wait())
+    stopping: asyncio.Future[None] = asyncio.ensure_future(stop.wait())
     ends = [each.ended for each in front_ends.living]
     try:
         await _first(launching, stopping, *ends)
@@ -37,20 +38,17 @@ async def begin(front_ends: FrontEnds, launching: "asyncio.Future[Core]", stop: 
         _check(front_ends)
         core = launching.result()
         front_ends.tell(Order.ATTACH)
-        ready = asyncio.gather(*(each.ready for each in front_ends.living))
-        dying = asyncio.ensure_future(_death(core))
-        await _first(ready, stopping, dying, *ends)
-        dying.cancel()
-        if not ready.done():
-            ready.cancel()
+        await _all([each.ready for each in front_ends.living], core, stopping, *ends)
+        if stop.is_set():
+            return None
+        if not core.alive:
+            raise StartFailed("the engine has died before the front ends served; its log says why")
+        _check(front_ends)
+        front_ends.tell(Order.SERVE)
+        # From here on callers may be answered: an end is the keeper's, who lets the others drain.
+        await _all([each.serving for each in front_ends.living], core, stopping)
     finally:
         stopping.cancel()
-    if stop.is_set():
-        return None
-    if not core.alive:
-        raise StartFailed("the engine has died before the front ends served; its log says why")
-    _check(front_ends)
-    front_ends.tell(Order.SERVE)
     return core
 
 
@@ -62,6 +60,15 @@ def _check(front_ends: FrontEnds) -> None:
         raise FrontEndProblem(told.reason)
     if ended:
         raise StartFailed(f"front end {ended[0].place} could not begin: {told.reason if told else 'it has died'}")
+
+
+async def _all(wanted: "Sequence[asyncio.Future[None]]", core: Core, *others: "asyncio.Future[Any]") -> None:
+    """Returns once all that is wanted is done, or one of the others is, or the engine has died."""
+    together: asyncio.Future[Any] = asyncio.ensure_future(asyncio.wait(wanted))  # which cancels none of them
+    dying = asyncio.ensure_future(_death(core))
+    await _first(together, dying, *others)
+    together.cancel()
+    dying.cancel()
 
 
 async def _death(core: Core) -> None:

@@ -23,6 +23,7 @@ class Event(enum.Enum):
 
     SITS_DOWN = "sits down"  # at its seat, now
     READY = "ready"  # its answers came out right
+    SERVING = "serving"  # as it says to all who ask
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,15 @@ async def test_none_serves_before_all_can_and_told_twice_they_end_at_once(tmp_pa
             await asyncio.sleep(0.3)  # time for the first to serve, if it did not wait
             assert (await first.Check(READINESS)).status == NOT_SERVING
 
+            server.front_ends()[0].send_signal(signal.SIGSTOP)
             (tmp_path / "1").unlink()
-            assert [(await watch.read()).status for watch in watches] == [SERVING] * 2
+            serves = asyncio.ensure_future(watches[1].read())
+            await asyncio.wait([serves], timeout=3.0)
+            assert not (tmp_path / "ready.json").exists()
+            server.front_ends()[0].send_signal(signal.SIGCONT)
+            assert [(await watches[0].read()).status, (await serves).status] == [SERVING] * 2
+            while not (tmp_path / "ready.json").exists():  # noqa: ASYNC110  # a file tells nobody
+                await asyncio.sleep(0.01)
             below = server.below()
             async with connections(server.own[0]) as [stub], connections(server.own[1]) as [other]:
                 server.core().send_signal(signal.SIGSTOP)  # calls stay in flight
