@@ -3,14 +3,14 @@
 import os
 from dataclasses import dataclass
 
-from intently_server.admission import Admission, Bounds
+from intently_server.admission import LEAST_RUNNING, Admission, Bounds
 from intently_server.bundle import Bundle
 from intently_server.classifier import Classifier
 from intently_server.engine.base import Engine
 from intently_server.health import Health
 from intently_server.lifecycle import Lifecycle
 from intently_server.servicer.stream import StreamAges
-from intently_server.settings import Settings
+from intently_server.settings import Settings, part_of_bound
 from intently_server.telemetry import OwnVitals, Telemetry
 from intently_server.validation import QueryLimits, QueryValidator
 
@@ -34,7 +34,13 @@ class Parts:
         """The parts of a server that has no engine yet."""
         lifecycle = Lifecycle()
         admission = Admission(
-            Bounds(settings.max_in_flight, settings.max_queued_tokens, settings.max_running, settings.max_wait)
+            Bounds(
+                max_in_flight=settings.max_in_flight,
+                max_queued_tokens=settings.max_queued_tokens,
+                max_running=settings.max_running,
+                max_wait_s=settings.max_wait,
+                least_running=part_of_bound(LEAST_RUNNING, settings.front_ends),
+            )
         )
         vitals = OwnVitals(lifecycle, admission, settings.max_in_flight)
         return cls(

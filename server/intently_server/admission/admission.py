@@ -22,7 +22,6 @@ _SHORTEST_RETRY_S = 0.01
 _LONGEST_RETRY_S = 5.0
 _ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine
 _TELLING_WAIT_S = 0.05  # in a proxy, after which others wait there too
-_LEAST_RUNNING = 32  # requests that the engine is given whatever its rate: fewer would starve it
 
 
 class Admission:
@@ -129,7 +128,7 @@ class Admission:
     @property
     def _runs_enough(self) -> bool:
         """Whether the engine has so much that it may be full."""
-        return self._running >= min(_LEAST_RUNNING, self._bounds.max_running)
+        return self._running >= min(self._bounds.least_running, self._bounds.max_running)
 
     @property
     def _max_running(self) -> int:
@@ -137,7 +136,7 @@ class Admission:
         rate = self._capacity.requests_per_s
         if rate is None:
             return self._bounds.max_running
-        enough = max(_LEAST_RUNNING, math.ceil(rate * self._bounds.max_wait_s * _ENGINE_SHARE))
+        enough = max(self._bounds.least_running, math.ceil(rate * self._bounds.max_wait_s * _ENGINE_SHARE))
         return min(self._bounds.max_running, enough)
 
     def _start_those_next(self) -> None:

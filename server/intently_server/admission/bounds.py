@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 TRUSTED_SHARE = 0.75  # of the longest wait that may be expected: the rest is for what the estimate cannot know
 
+LEAST_RUNNING = 32
+"""Requests that the engine is given whatever its rate, by all who share it together: fewer would starve it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -14,12 +17,14 @@ class Bounds:
         max_queued_tokens: Tokens of the prompts that wait, without the prefix that all share.
         max_running: Requests inside the engine.
         max_wait_s: Seconds in which an admitted request shall be answered, unless it came late and the engine has room.
+        least_running: Requests that the engine is given whatever its rate.
     """
 
     max_in_flight: int
     max_queued_tokens: int = 1_000_000
     max_running: int = 256
     max_wait_s: float = 1.0
+    least_running: int = LEAST_RUNNING
 
 
 @dataclass(frozen=True, slots=True)

@@ -369,3 +369,16 @@ async def test_the_rate_of_an_engine_that_works_in_fits_is_what_it_does_on_the_w
     await asyncio.gather(*tasks)
 
     assert sum(seen[-10:]) / 10 == pytest.approx(40, rel=0.1)
+
+
+async def test_an_engine_that_is_shared_is_given_by_each_its_part_of_the_least() -> None:
+    desk = Desk(Bounds(1000, max_running=64, max_wait_s=1.0, least_running=16))
+    tasks = await desk.start(200, caller=Caller("1", patient=True))
+    for _ in range(100):  # one in a second
+        desk.clock.now += 1.0
+        await desk.let_go()
+
+    assert desk.admission.load().running == 16
+    for task in tasks:
+        task.cancel()
+    await desk.settle()
