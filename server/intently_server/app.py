@@ -116,7 +116,7 @@ async def serve(
         following.cancel()
         await server.stop(_HEARD_S)
         if engine is not None:
-            logger.info("shutting the engine down")
+            logger.info("shutting the engine down" if membership is None else "leaving the seat at the engine")
             await engine.shutdown(_SHUTDOWN_S if engine.alive else _DEAD_GRACE_S)
         await admin.close()
         await telemetry.close()
