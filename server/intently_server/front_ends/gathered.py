@@ -16,6 +16,7 @@ from intently_server.engine.base import EngineLoad
 from intently_server.engine.engine_figures import Figures as EngineFigures
 from intently_server.engine.engine_figures import sum_of_all
 from intently_server.engine.vllm_metrics import shown
+from intently_server.front_ends.rates import Rates
 from intently_server.lifecycle import Phase
 from intently_server.model import Model
 from intently_server.parts import Parts
@@ -97,6 +98,7 @@ class GatheredVitals:
         self._front_ends = [FrontEndVitals(place) for place in range(places)]
         self._phase = Phase.STARTING
         self._has_served = False
+        self._rates: Rates[Teller] = Rates(clock)
         self._clock = clock
         self._began = clock()
 
@@ -109,6 +111,7 @@ class GatheredVitals:
             answering: Those of them that have just told how they stand.
         """
         self._told = [each.told for each in living if each.told is not None]
+        self._rates.take({each: each.told.requests.requests_per_s for each in living if each.told is not None})
         rows = {each.place: _row(each, each in answering) for each in living}
         alone = [rows.get(place, FrontEndVitals(place)) for place in range(self._places)]
         self._front_ends = [replace(row, cpu_s=_cpu_s(row, dead)) for row in alone]
@@ -137,13 +140,12 @@ class GatheredVitals:
     def requests(self) -> AdmissionLoad:
         """See `Vitals.requests`."""
         loads = [each.requests for each in self._told]
-        rates = [load.requests_per_s for load in loads if load.requests_per_s is not None]
         return AdmissionLoad(
             in_flight=sum(load.in_flight for load in loads),
             running=sum(load.running for load in loads),
             queued=sum(load.queued for load in loads),
             queued_tokens=sum(load.queued_tokens for load in loads),
-            requests_per_s=sum(rates) if rates else None,
+            requests_per_s=self._rates.together,
             refused=sum(load.refused for load in loads),
         )
 

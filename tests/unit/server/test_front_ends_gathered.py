@@ -1,6 +1,7 @@
 """What the first process shows of its front ends: all together, those that hang or are gone too."""
 
 import asyncio
+import itertools
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from intently_server.admission import AdmissionLoad
 from intently_server.bundle import Bundle
 from intently_server.engine.base import EngineLoad
 from intently_server.engine.engine_figures import EngineFigures
-from intently_server.front_ends.gathered import Gathered, Told
+from intently_server.front_ends.gathered import Gathered, GatheredVitals, Told
 from intently_server.lifecycle import Phase
 from intently_server.parts import Parts
 from intently_server.servicer.stream import StreamAges
@@ -115,6 +116,18 @@ async def test_the_engine_tells_one_of_them_at_a_time(gathered: Gathered, pair: 
     assert shown.sum("intently_engine_running_requests") == 2
     assert shown.sum("vllm:num_requests_running") == 2
     assert shown.sum("vllm:prompt_tokens_total") == 200
+
+
+async def test_each_has_measured_the_whole_engine_if_the_others_were_idle(pair: Sequence[OneFrontEnd]) -> None:
+    seconds = itertools.count()
+    vitals = GatheredVitals(2, 1000, lambda: float(next(seconds)))
+    for rates in ((200.0, None), (201.0, None), *[(202.0, rate) for rate in (150.0, 180.0, 190.0, 195.0)]):
+        for each, rate in zip(pair, rates, strict=True):
+            each.load = AdmissionLoad(1, 1, 0, 0, rate, 0)
+            each.ask()
+        vitals.take(pair, [], set(pair))
+
+    assert vitals.requests().requests_per_s == 195.0
 
 
 async def test_who_has_no_engine_yet_hides_nothing(
