@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import grpc
 
 from intently_server.listening.grpc_server import AddressError, listen
-from intently_server.listening.port import Port
+from intently_server.listening.port import Port, make_folder
 from intently_server.parts import Parts
 from intently_server.security import Security
 
@@ -115,4 +115,6 @@ class Listening:
             try:
                 return listen(self._parts, self._security, self.address, self._own_addresses)[0]
             except AddressError:
+                for own in self._own_addresses:
+                    make_folder(own)
                 await asyncio.sleep(_AGAIN_EVERY_S)

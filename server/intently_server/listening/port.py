@@ -1,5 +1,6 @@
 """Whether somebody listens at an address, without a word to whoever that is."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -57,6 +58,13 @@ def is_served_socket(address: str) -> bool:
             return probe.connect_ex(_path(address)) in {0, errno.EAGAIN}
         except OSError:  # no path of a socket: gRPC will not listen there either
             return False
+
+
+def make_folder(address: str) -> None:
+    """Where somebody has removed the folder of a unix socket: makes it anew, for this user alone."""
+    if address.startswith(_UNIX):
+        with contextlib.suppress(OSError):
+            Path(_path(address)).parent.mkdir(mode=0o700)
 
 
 def _listening(path: Path) -> Set[bytes]:
