@@ -17,8 +17,8 @@ from intently_server.bundle import Bundle, BundleError
 from intently_server.drain import StopSignal
 from intently_server.engine.base import Engine
 from intently_server.engine.seat import Seat
-from intently_server.front_ends.gathered import Told
 from intently_server.front_ends.shared_engine import Attach, Prepare
+from intently_server.front_ends.told import Told
 from intently_server.front_ends.words import Event, Failed, Line, Order
 from intently_server.listening import AddressError
 from intently_server.logs import configure_logs

@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 
 from intently_server.front_ends.front_end import FOLLOWED, Task, run_front_end
-from intently_server.front_ends.gathered import Told
 from intently_server.front_ends.shared_engine import SharedEngine
+from intently_server.front_ends.told import Told
 from intently_server.front_ends.words import Event, Failed, Line, Order
 
 

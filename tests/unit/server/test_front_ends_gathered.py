@@ -14,7 +14,9 @@ from intently_server.admission import AdmissionLoad
 from intently_server.bundle import Bundle
 from intently_server.engine.base import EngineLoad
 from intently_server.engine.engine_figures import EngineFigures
-from intently_server.front_ends.gathered import Gathered, GatheredVitals, Told
+from intently_server.front_ends.gathered import Gathered
+from intently_server.front_ends.gathered_vitals import GatheredVitals
+from intently_server.front_ends.told import Told
 from intently_server.lifecycle import Phase
 from intently_server.parts import Parts
 from intently_server.servicer.stream import StreamAges
