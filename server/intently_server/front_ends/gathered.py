@@ -63,7 +63,8 @@ class Gathered:
 
     def _add_up(self, answering: "set[Teller]") -> None:
         living = [each for each in self._front_ends if not each.ended.done()]
-        gone = [each for each in self._front_ends if each.ended.done()]
+        gone = [each for each in self._front_ends if each.ended.done() and each.told is not None]
+        self._front_ends = [*living, *gone]  # of who never told a thing, and there may be any number, nothing is kept
         self._vitals.take(living, gone, answering)
         told = [each.told for each in living if each.told is not None]
         dead = [each.told for each in gone if each.told is not None]

@@ -1,8 +1,10 @@
 """What the first process shows of its front ends: all together, those that hang or are gone too."""
 
 import asyncio
+import gc
 import itertools
 import pickle
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,6 +107,18 @@ async def test_counts_and_loads_are_sums(gathered: Gathered, pair: Sequence[OneF
     assert shown.sum("intently_server_capacity_per_second") == 250.0
     assert len([name for name in shown.families if name.endswith("_info")]) == len({"target", "python", "server"})
     assert shown.sum("intently_server_info") == 1
+
+
+async def test_of_those_that_died_without_a_word_nothing_is_kept(gathered: Gathered, bundle: Bundle) -> None:
+    """A bad bundle on disk brings about one each minute, for as long as nobody looks."""
+    silent = OneFrontEnd(0, bundle)
+    gathered.watch(silent)
+    silent.die()
+    await gathered.refresh()
+    kept = weakref.ref(silent)
+    del silent
+    gc.collect()
+    assert kept() is None
 
 
 async def test_the_engine_tells_one_of_them_at_a_time(gathered: Gathered, pair: Sequence[OneFrontEnd]) -> None:
