@@ -19,23 +19,22 @@ RECORD = Path(__file__).with_name("vllm_interface.json")
 IMPORTS = {
     "vllm:AsyncEngineArgs": "vllm.engine.arg_utils:AsyncEngineArgs",
     "vllm:PoolingParams": "vllm.pooling_params:PoolingParams",
-    "vllm.inputs:tokens_input": "vllm.inputs.engine:tokens_input",
-    "vllm.v1.engine.async_llm:AsyncLLM": "vllm.v1.engine.async_llm:AsyncLLM",
+    "vllm.v1.engine:EngineCoreRequest": "vllm.v1.engine:EngineCoreRequest",
     "vllm.v1.engine.core:EngineCoreProc": "vllm.v1.engine.core:EngineCoreProc",
+    "vllm.v1.engine.core_client:EngineCoreClient": "vllm.v1.engine.core_client:EngineCoreClient",
     "vllm.v1.engine.exceptions:EngineDeadError": "vllm.v1.engine.exceptions:EngineDeadError",
     "vllm.v1.engine.utils:EngineZmqAddresses": "vllm.v1.engine.utils:EngineZmqAddresses",
     "vllm.v1.engine.utils:launch_core_engines": "vllm.v1.engine.utils:launch_core_engines",
     "vllm.v1.executor:Executor": "vllm.v1.executor.abstract:Executor",
-    "vllm.v1.metrics.loggers:PrometheusStatLogger": "vllm.v1.metrics.loggers:PrometheusStatLogger",
-    "vllm.v1.metrics.loggers:StatLoggerBase": "vllm.v1.metrics.loggers:StatLoggerBase",
 }
 FUNCTIONS = {
-    "tokens_input": ("inputs/engine.py", "tokens_input"),
-    "AsyncLLM.from_engine_args": ("v1/engine/async_llm.py", "AsyncLLM.from_engine_args"),
-    "AsyncLLM.from_vllm_config": ("v1/engine/async_llm.py", "AsyncLLM.from_vllm_config"),
-    "AsyncLLM.encode": ("v1/engine/async_llm.py", "AsyncLLM.encode"),
-    "AsyncLLM.errored": ("v1/engine/async_llm.py", "AsyncLLM.errored"),
-    "AsyncLLM.shutdown": ("v1/engine/async_llm.py", "AsyncLLM.shutdown"),
+    "PoolingParams.verify": ("pooling_params.py", "PoolingParams.verify"),
+    "EngineCoreClient.make_async_mp_client": ("v1/engine/core_client.py", "EngineCoreClient.make_async_mp_client"),
+    "AsyncMPClient.add_request_async": ("v1/engine/core_client.py", "AsyncMPClient.add_request_async"),
+    "AsyncMPClient.abort_requests_async": ("v1/engine/core_client.py", "AsyncMPClient.abort_requests_async"),
+    "AsyncMPClient.get_output_async": ("v1/engine/core_client.py", "AsyncMPClient.get_output_async"),
+    "AsyncMPClient.shutdown": ("v1/engine/core_client.py", "MPClient.shutdown"),
+    "EngineCoreOutput.finished": ("v1/engine/__init__.py", "EngineCoreOutput.finished"),
     "AsyncEngineArgs.create_engine_config": ("engine/arg_utils.py", "EngineArgs.create_engine_config"),
     "Executor.get_class": ("v1/executor/abstract.py", "Executor.get_class"),
     "launch_core_engines": ("v1/engine/utils.py", "launch_core_engines"),
@@ -43,16 +42,6 @@ FUNCTIONS = {
     "CoreEngineProcManager.shutdown": ("v1/engine/utils.py", "CoreEngineProcManager.shutdown"),
     "DPCoordinator.shutdown": ("v1/engine/coordinator.py", "DPCoordinator.shutdown"),
     "EngineDeadError.__init__": ("v1/engine/exceptions.py", "EngineDeadError.__init__"),
-    "StatLoggerBase.__init__": ("v1/metrics/loggers.py", "StatLoggerBase.__init__"),
-    "StatLoggerBase.record": ("v1/metrics/loggers.py", "StatLoggerBase.record"),
-    "StatLoggerBase.log_engine_initialized": ("v1/metrics/loggers.py", "StatLoggerBase.log_engine_initialized"),
-    "PrometheusStatLogger.__init__": ("v1/metrics/loggers.py", "PrometheusStatLogger.__init__"),
-    "PrometheusStatLogger.record": ("v1/metrics/loggers.py", "PrometheusStatLogger.record"),
-    "PrometheusStatLogger.log_engine_initialized": (
-        "v1/metrics/loggers.py",
-        "PrometheusStatLogger.log_engine_initialized",
-    ),
-    "PoolingRequestOutput.__init__": ("outputs.py", "PoolingRequestOutput.__init__"),
 }
 FIELDS = {
     "AsyncEngineArgs": (
@@ -87,7 +76,33 @@ FIELDS = {
     ),
     "EngineZmqAddresses": ("v1/engine/utils.py", ("EngineZmqAddresses",), ["inputs", "outputs"]),
     "PoolingParams": ("pooling_params.py", ("PoolingParams",), ["task", "use_activation"]),
-    "PoolingOutput": ("outputs.py", ("PoolingOutput",), ["data"]),
+    "EngineCoreRequest": (
+        "v1/engine/__init__.py",
+        ("EngineCoreRequest",),
+        [
+            "request_id",
+            "prompt_token_ids",
+            "mm_features",
+            "sampling_params",
+            "pooling_params",
+            "arrival_time",
+            "lora_request",
+            "cache_salt",
+            "data_parallel_rank",
+        ],
+    ),
+    "EngineCoreOutputs": (
+        "v1/engine/__init__.py",
+        ("EngineCoreOutputs",),
+        ["engine_index", "outputs", "scheduler_stats", "timestamp"],
+    ),
+    "EngineCoreOutput": (
+        "v1/engine/__init__.py",
+        ("EngineCoreOutput",),
+        ["request_id", "pooling_output", "finish_reason", "events", "prefill_stats"],
+    ),
+    "EngineCoreEvent": ("v1/engine/__init__.py", ("EngineCoreEvent",), ["type", "timestamp"]),
+    "BackgroundResources": ("v1/engine/core_client.py", ("BackgroundResources",), ["engine_dead"]),
     "SchedulerStats": (
         "v1/metrics/stats.py",
         ("SchedulerStats",),
@@ -100,27 +115,25 @@ FIELDS = {
         ],
     ),
     "PrefixCacheStats": ("v1/metrics/stats.py", ("BaseCacheStats", "PrefixCacheStats"), ["queries", "hits"]),
-    "PromptTokenStats": ("v1/metrics/stats.py", ("PromptTokenStats",), ["computed", "cached_tokens", "total"]),
-    "FinishedRequestStats": (
+    "PrefillStats": (
         "v1/metrics/stats.py",
-        ("FinishedRequestStats",),
-        ["finish_reason", "e2e_latency", "num_prompt_tokens", "queued_time", "inference_time"],
+        ("PrefillStats",),
+        ["num_prompt_tokens", "num_computed_tokens", "num_cached_tokens"],
     ),
 }
 ATTRIBUTES = {
     "DPCoordinator": ("v1/engine/coordinator.py", "DPCoordinator.__init__", ["proc"]),
-    "PoolingRequestOutput": ("outputs.py", "PoolingRequestOutput.__init__", ["outputs", "num_cached_tokens"]),
-    "IterationStats": (
-        "v1/metrics/stats.py",
-        "IterationStats.__init__",
-        ["prompt_token_stats", "num_preempted_reqs", "finished_requests"],
-    ),
+    "AsyncMPClient": ("v1/engine/core_client.py", "MPClient.__init__", ["resources"]),
 }
 # What `launch_core_engines` yields is a tuple in one version, and has these fields in the other.
 LAUNCHED = ("v1/engine/utils.py", ("CoreEngineLaunch",), ["engine_manager", "coordinator"])
-CONSTANTS = {"EngineCoreProc.ENGINE_CORE_DEAD": ("v1/engine/core.py", "EngineCoreProc", "ENGINE_CORE_DEAD")}
+CONSTANTS = {
+    "EngineCoreProc.ENGINE_CORE_DEAD": ("v1/engine/core.py", "EngineCoreProc", "ENGINE_CORE_DEAD"),
+    "EngineCoreEventType.QUEUED": ("v1/engine/__init__.py", "EngineCoreEventType", "QUEUED"),
+    "EngineCoreEventType.SCHEDULED": ("v1/engine/__init__.py", "EngineCoreEventType", "SCHEDULED"),
+    "EngineCoreEventType.PREEMPTED": ("v1/engine/__init__.py", "EngineCoreEventType", "PREEMPTED"),
+}
 KEYS = {"client_addresses": ("v1/engine/core_client.py", "client_addresses")}
-ABSTRACT = {"StatLoggerBase": ("v1/metrics/loggers.py", "StatLoggerBase")}
 ENVIRONMENT = ["VLLM_LOGGING_LEVEL", "VLLM_NO_USAGE_STATS", "VLLM_WORKER_MULTIPROC_METHOD", "VLLM_HOST_IP"]
 
 
@@ -140,7 +153,6 @@ def record(package: Path) -> tuple[str, dict[str, Any]]:
         "launched": source.fields(*LAUNCHED),
         "constants": {name: source.constant(*where) for name, where in CONSTANTS.items()},
         "keys": {name: source.keys(*where) for name, where in KEYS.items()},
-        "abstract": {name: source.abstract(*where) for name, where in ABSTRACT.items()},
         "environment": source.environment(ENVIRONMENT),
     }
 
@@ -162,7 +174,10 @@ class _Source:
         """Whether `from module import name` gives what is defined at `target`."""
         module, _, symbol = name.partition(":")
         defined_in, _, definition = target.partition(":")
-        if self._definition(_file(defined_in), definition) is None:
+        file = _file(defined_in)
+        if not (self._package / file).exists():
+            file = _file(defined_in, package=True)
+        if self._definition(file, definition) is None:
             return False
         if module == defined_in:
             return True
@@ -173,7 +188,8 @@ class _Source:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             return None
         kind = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
-        marks = "".join(f"@{ast.unparse(each)} " for each in node.decorator_list)
+        decorators = [each.func if isinstance(each, ast.Call) else each for each in node.decorator_list]
+        marks = "".join(f"@{ast.unparse(each)} " for each in decorators)
         result = f" -> {ast.unparse(node.returns)}" if node.returns else ""
         return f"{marks}{kind}({ast.unparse(node.args)}){result}"
 
@@ -214,15 +230,6 @@ class _Source:
             and isinstance(node.slice, ast.Constant)
         }
         return sorted(read)
-
-    def abstract(self, file: str, name: str) -> list[str]:
-        """The methods that a subclass must have."""
-        return [
-            each.name
-            for each in getattr(self._definition(file, name), "body", [])
-            if isinstance(each, ast.FunctionDef)
-            and any(ast.unparse(mark).endswith("abstractmethod") for mark in each.decorator_list)
-        ]
 
     def environment(self, names: list[str]) -> list[str]:
         texts = {n.value for n in ast.walk(self._module("envs.py")) if isinstance(n, ast.Constant)}

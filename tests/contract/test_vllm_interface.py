@@ -15,14 +15,17 @@ from typing import Any
 import pytest
 
 from contract import record_vllm_interface as recorder
+from intently_server.engine import engine_figures
 from support.paths import ROOT
 
 SERVER = ROOT / "server" / "intently_server"
 ENGINE = SERVER / "engine" / "vllm_engine.py"
+CLIENT = SERVER / "engine" / "vllm_client.py"
 CORE = SERVER / "engine" / "vllm_core.py"
 CONFIG = SERVER / "engine" / "vllm_config.py"
 METRICS = SERVER / "engine" / "engine_figures.py"
 TREE = ast.parse(ENGINE.read_text(encoding="utf-8"))
+CLIENT_TREE = ast.parse(CLIENT.read_text(encoding="utf-8"))
 CORE_TREE = ast.parse(CORE.read_text(encoding="utf-8"))
 METRICS_TREE = ast.parse(METRICS.read_text(encoding="utf-8"))
 RECORDED: dict[str, dict[str, Any]] = json.loads(recorder.RECORD.read_text(encoding="utf-8"))
@@ -66,7 +69,7 @@ def _without_annotations(arguments: ast.arguments) -> ast.arguments:
 
 def calls(function: str) -> Iterator[tuple[list[ast.expr], dict[str, ast.expr]]]:
     """What the engine passes to a function of this source form, called or handed to asyncio.to_thread."""
-    for node in (*ast.walk(TREE), *ast.walk(CORE_TREE)):
+    for node in (*ast.walk(TREE), *ast.walk(CLIENT_TREE), *ast.walk(CORE_TREE)):
         if not isinstance(node, ast.Call):
             continue
         handed = ast.unparse(node.func) == "asyncio.to_thread" and ast.unparse(node.args[0]) == function
@@ -104,7 +107,7 @@ def test_the_installed_version_is_as_it_was_recorded() -> None:
     assert interface == RECORDED[version]
 
 
-def test_vllm_is_imported_in_two_modules_and_nothing_but_what_is_listed() -> None:
+def test_vllm_is_imported_in_three_modules_and_nothing_but_what_is_listed() -> None:
     found = {}
     for file in SERVER.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -113,7 +116,7 @@ def test_vllm_is_imported_in_two_modules_and_nothing_but_what_is_listed() -> Non
             if isinstance(node, ast.Import):
                 found.update({each.name: file for each in node.names if each.name.split(".")[0] == "vllm"})
     assert set(found) == set(recorder.IMPORTS)
-    assert set(found.values()) == {ENGINE, CORE}
+    assert set(found.values()) == {ENGINE, CLIENT, CORE}
 
 
 @all_versions
@@ -133,17 +136,18 @@ def test_all_that_is_listed_is_there(version: str) -> None:
 @pytest.mark.parametrize(
     ("call", "function"),
     [
-        ("tokens_input", "tokens_input"),
-        ("AsyncLLM.from_engine_args", "AsyncLLM.from_engine_args"),
-        ("AsyncLLM.from_vllm_config", "AsyncLLM.from_vllm_config"),
+        ("params.verify", "PoolingParams.verify"),
+        ("EngineCoreClient.make_async_mp_client", "EngineCoreClient.make_async_mp_client"),
         ("AsyncEngineArgs(**config.engine_args()).create_engine_config", "AsyncEngineArgs.create_engine_config"),
         ("Executor.get_class", "Executor.get_class"),
         ("launch_core_engines", "launch_core_engines"),
         ("self._manager.finished_procs", "CoreEngineProcManager.finished_procs"),
         ("self._manager.shutdown", "CoreEngineProcManager.shutdown"),
         ("self._coordinator.shutdown", "DPCoordinator.shutdown"),
-        ("self._llm.encode", "AsyncLLM.encode"),
-        ("self._llm.shutdown", "AsyncLLM.shutdown"),
+        ("self._core.add_request_async", "AsyncMPClient.add_request_async"),
+        ("self._core.abort_requests_async", "AsyncMPClient.abort_requests_async"),
+        ("self._core.get_output_async", "AsyncMPClient.get_output_async"),
+        ("self._core.shutdown", "AsyncMPClient.shutdown"),
     ],
 )
 def test_every_call_fits_the_signature(version: str, call: str, function: str) -> None:
@@ -162,6 +166,8 @@ def test_every_field_that_is_passed_exists(version: str) -> None:
     assert dictionary_keys("engine_args") <= set(fields["AsyncEngineArgs"])
     assert pooling
     assert all(set(named) <= set(fields["PoolingParams"]) for named in pooling)
+    [(_, request)] = calls("EngineCoreRequest")
+    assert set(request) == set(fields["EngineCoreRequest"])
     [(_, addresses)] = calls("EngineZmqAddresses")
     assert set(addresses) == set(fields["EngineZmqAddresses"])
 
@@ -181,8 +187,11 @@ def test_what_launching_yields_is_known(version: str) -> None:
 
 @all_versions
 def test_a_client_is_told_all_that_it_must_be(version: str) -> None:
-    [(_, named)] = calls("AsyncLLM.from_vllm_config")
-    told = named["client_addresses"]
+    [told] = [
+        node.value
+        for node in ast.walk(TREE)
+        if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == ["addresses"]
+    ]
 
     assert isinstance(told, ast.Dict)
     assert sorted(ast.literal_eval(key) for key in told.keys if key) == VERSIONS[version]["keys"]["client_addresses"]
@@ -197,14 +206,28 @@ def test_an_engine_says_of_its_death_what_we_say_for_it(version: str) -> None:
 @all_versions
 def test_every_attribute_that_is_read_exists(version: str) -> None:
     interface = VERSIONS[version]
-    methods = {name.partition(".")[2] for name in interface["functions"] if name.startswith("AsyncLLM.")}
+    client, fields = "AsyncMPClient", interface["fields"]
+    methods = {name.partition(".")[2] for name in interface["functions"] if name.startswith(f"{client}.")}
+    output = {*fields["EngineCoreOutput"], "finished"}
 
-    assert attributes_of("self._llm", "AsyncLLM") <= methods
-    assert attributes_of("final", "output") <= set(interface["attributes"]["PoolingRequestOutput"])
-    assert attributes_of("final.outputs", "output.outputs") <= set(interface["fields"]["PoolingOutput"])
-    assert attributes_of("scheduler_stats") <= set(interface["fields"]["SchedulerStats"])
-    assert interface["functions"]["AsyncLLM.errored"].startswith("@property")
+    assert attributes_of("self._core", tree=CLIENT_TREE) <= {*methods, *interface["attributes"][client]}
+    assert attributes_of("self._core.resources", tree=CLIENT_TREE) <= set(fields["BackgroundResources"])
+    assert attributes_of("told", tree=CLIENT_TREE) <= set(fields["EngineCoreOutputs"])
+    assert attributes_of("output", tree=CLIENT_TREE) | attributes_of("output") <= output
+    assert attributes_of("prefill") <= set(fields["PrefillStats"])
+    assert attributes_of("scheduler") <= set(fields["SchedulerStats"])
+    assert interface["functions"]["EngineCoreOutput.finished"].startswith("@property")
     assert attributes_of("coordinator", tree=CORE_TREE) <= {*interface["attributes"]["DPCoordinator"]}
+
+
+@all_versions
+def test_the_numbers_of_events_are_theirs(version: str) -> None:
+    ours = (engine_figures._QUEUED, engine_figures._SCHEDULED, engine_figures._PREEMPTED)
+
+    theirs = [
+        VERSIONS[version]["constants"][f"EngineCoreEventType.{name}"] for name in ("QUEUED", "SCHEDULED", "PREEMPTED")
+    ]
+    assert [str(number) for number in ours] == theirs
 
 
 @all_versions
@@ -213,9 +236,8 @@ def test_every_attribute_that_is_read_exists(version: str) -> None:
     [
         ("scheduler", "fields", "SchedulerStats"),
         ("cache", "fields", "PrefixCacheStats"),
-        ("iteration", "attributes", "IterationStats"),
-        ("tokens", "fields", "PromptTokenStats"),
-        ("request", "fields", "FinishedRequestStats"),
+        ("event", "fields", "EngineCoreEvent"),
+        ("prefill", "fields", "PrefillStats"),
     ],
 )
 def test_every_figure_that_is_counted_exists(version: str, expression: str, kind: str, stats: str) -> None:
@@ -223,22 +245,6 @@ def test_every_figure_that_is_counted_exists(version: str, expression: str, kind
 
     assert read
     assert read <= set(VERSIONS[version][kind][stats])
-
-
-@all_versions
-@pytest.mark.parametrize(
-    ("subclass", "base"), [("_StatLogger", "StatLoggerBase"), ("_NoPrometheus", "PrometheusStatLogger")]
-)
-def test_the_stat_loggers_override_what_they_must_with_the_same_parameters(
-    version: str, subclass: str, base: str
-) -> None:
-    logger = next(node for node in TREE.body if isinstance(node, ast.ClassDef) and node.name == subclass)
-    ours = {node.name: node for node in logger.body if isinstance(node, ast.FunctionDef)}
-
-    assert set(VERSIONS[version]["abstract"]["StatLoggerBase"]) <= set(ours)
-    for name, node in ours.items():
-        theirs = signature(version, f"{base}.{name}")
-        assert [each.arg for each in node.args.args[1:]] == list(theirs.parameters)
 
 
 def test_the_environment_that_is_set_is_listed() -> None:

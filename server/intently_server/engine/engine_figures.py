@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from intently_server.histogram import LATENCY_BOUNDS, Histogram
 
@@ -11,6 +11,41 @@ TOKEN_BOUNDS = tuple(float(1 << power) for power in range(3, 17))  # 8 to 65,536
 _COUNTS = ("preemptions", "cache_queries", "cache_hits", "prompt_tokens", "cached_tokens")
 _GAUGES = ("told_at", "running", "waiting", "cache_usage")
 _HISTOGRAMS = ("step_tokens", "prompt", "latency", "queue", "inference")
+_QUEUED, _SCHEDULED, _PREEMPTED = 1, 2, 3  # of vLLM's EngineCoreEventType
+
+
+class Ended(NamedTuple):
+    """A request that a step ended.
+
+    Attributes:
+        arrived: When it was handed to the engine, in monotonic seconds, which all processes of a host share.
+        events: vLLM's EngineCoreEvents: when it was queued, computed, put back.
+        prefill: vLLM's PrefillStats, or None.
+        reason: Why it ended, as vLLM says it.
+    """
+
+    arrived: float
+    events: Any
+    prefill: Any
+    reason: Any
+
+
+class EngineStep(NamedTuple):
+    """What an engine core tells after a step.
+
+    Attributes:
+        engine: Its number.
+        told_at: When it came here, in monotonic seconds.
+        ended_at: When the step was over.
+        scheduler: vLLM's SchedulerStats, or None.
+        ended: What it ended.
+    """
+
+    engine: int
+    told_at: float
+    ended_at: float
+    scheduler: Any
+    ended: Sequence[Ended]
 
 
 class EngineFigures:
@@ -34,35 +69,42 @@ class EngineFigures:
         self.queue = Histogram(LATENCY_BOUNDS)
         self.inference = Histogram(LATENCY_BOUNDS)
 
-    def count(self, now: float, scheduler: Any, iteration: Any) -> None:
-        """Counts a step.
-
-        Args:
-            now: When it was, in monotonic seconds.
-            scheduler: vLLM's SchedulerStats, or None.
-            iteration: vLLM's IterationStats, or None.
-        """
+    def count(self, step: EngineStep) -> None:
+        """Counts a step."""
+        scheduler = step.scheduler
         if scheduler is not None:
-            self.told_at = now
+            self.told_at = step.told_at
             self.running = scheduler.num_running_reqs
             self.waiting = scheduler.num_waiting_reqs + scheduler.num_skipped_waiting_reqs
             self.cache_usage = scheduler.kv_cache_usage
             cache = scheduler.prefix_cache_stats
             self.cache_queries += cache.queries
             self.cache_hits += cache.hits
-        if iteration is None:
+        if not step.ended:
             return
-        tokens = iteration.prompt_token_stats
-        self.preemptions += iteration.num_preempted_reqs
-        self.prompt_tokens += tokens.total
-        self.cached_tokens += tokens.cached_tokens
-        self.step_tokens.record(tokens.computed)
-        for request in iteration.finished_requests:
-            self.finished[str(request.finish_reason)] += 1
-            self.prompt.record(request.num_prompt_tokens)
-            self.latency.record(request.e2e_latency)
-            self.queue.record(request.queued_time)
-            self.inference.record(request.inference_time)
+        computed = 0
+        for request in step.ended:
+            computed += self._count_request(request, step)
+        self.step_tokens.record(computed)
+
+    def _count_request(self, request: Ended, step: EngineStep) -> int:
+        """Returns how many of its tokens were computed."""
+        self.finished[str(request.reason)] += 1
+        self.latency.record(step.told_at - request.arrived)
+        begun: dict[int, float] = {}
+        for event in request.events or ():
+            begun.setdefault(event.type, event.timestamp)  # the first: of one that was put back there are more
+            self.preemptions += event.type == _PREEMPTED
+        if _QUEUED in begun and _SCHEDULED in begun:
+            self.queue.record(begun[_SCHEDULED] - begun[_QUEUED])
+            self.inference.record(step.ended_at - begun[_SCHEDULED])
+        prefill = request.prefill
+        if prefill is None:
+            return 0
+        self.prompt.record(prefill.num_prompt_tokens)
+        self.prompt_tokens += prefill.num_prompt_tokens
+        self.cached_tokens += prefill.num_cached_tokens
+        return int(prefill.num_computed_tokens)
 
     @classmethod
     def sum_of(cls, parts: Sequence["EngineFigures"], dead: Sequence["EngineFigures"] = ()) -> "EngineFigures":

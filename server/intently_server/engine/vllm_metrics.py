@@ -7,16 +7,15 @@ generate no tokens. Steps are noted here and counted many at once, as calls are 
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from intently_server.engine.engine_figures import EngineFigures, Figures
+from intently_server.engine.engine_figures import EngineFigures, EngineStep, Figures
 
 if TYPE_CHECKING:
     from intently_server.histogram import Histogram
@@ -24,13 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MOST = 64  # steps; counting them takes a fraction of a millisecond
-
-
-class _Step(NamedTuple):
-    engine: int
-    time: float  # monotonic seconds
-    scheduler: Any  # vLLM's SchedulerStats, or None
-    iteration: Any  # vLLM's IterationStats, or None
 
 
 class VllmMetrics(Collector):
@@ -42,13 +34,13 @@ class VllmMetrics(Collector):
 
     def __init__(self, model: str) -> None:
         self._model = model
-        self._noted: deque[_Step] = deque()
+        self._noted: deque[EngineStep] = deque()
         self._engines: dict[int, EngineFigures] = {}
         self._lock = threading.Lock()  # Prometheus collects in a thread of its own
 
-    def note(self, engine: int, scheduler: Any, iteration: Any) -> None:
+    def note(self, step: EngineStep) -> None:
         """Notes a step, which is counted later."""
-        self._noted.append(_Step(engine, time.monotonic(), scheduler, iteration))
+        self._noted.append(step)
         if len(self._noted) >= _MOST:
             self._settle()
 
@@ -75,7 +67,7 @@ class VllmMetrics(Collector):
                 step = self._noted.popleft()
                 figures = self._engines.setdefault(step.engine, EngineFigures())
                 try:
-                    figures.count(step.time, step.scheduler, step.iteration)
+                    figures.count(step)
                 except Exception:
                     logger.exception("a step of the engine could not be counted")
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from intently_server.engine.engine_figures import sum_of_all
+from intently_server.engine.engine_figures import Ended, EngineStep, sum_of_all
 from intently_server.engine.vllm_metrics import VllmMetrics, shown
 from support.admin_caller import Metrics
 
@@ -26,14 +26,17 @@ def scheduler(running: int = 0, waiting: int = 0, queries: int = 0, hits: int = 
     )
 
 
-def iteration(*latencies: float, computed: int = 0) -> Any:
-    """vLLM's IterationStats of a step that ends a request of 20 tokens for each latency."""
-    request = {"finish_reason": "stop", "num_prompt_tokens": 20, "queued_time": 0.001, "inference_time": 0.004}
-    return SimpleNamespace(
-        prompt_token_stats=SimpleNamespace(computed=computed, cached_tokens=5, total=computed + 5),
-        num_preempted_reqs=1,
-        finished_requests=[SimpleNamespace(e2e_latency=each, **request) for each in latencies],
-    )
+def ended(latency: float, computed: int = 0, *preempted_at: float) -> Ended:
+    """A request of 20 tokens that the step at 100 s ends, after 1 ms of waiting and 4 ms of work."""
+    events = [SimpleNamespace(type=kind, timestamp=at) for kind, at in ((1, 99.995), (2, 99.996))]
+    events += [SimpleNamespace(type=kind, timestamp=at) for at in preempted_at for kind in (3, 2)]
+    prefill = SimpleNamespace(num_prompt_tokens=20, num_computed_tokens=computed, num_cached_tokens=20 - computed)
+    return Ended(100 - latency, events, prefill, "stop")
+
+
+def step(engine: int, told: Any, *requests: Ended) -> EngineStep:
+    """What an engine tells after a step that was over at 100 s."""
+    return EngineStep(engine, 100.0, 100.0, told, requests)
 
 
 @pytest.fixture
@@ -50,9 +53,9 @@ def seen(metrics: Collector) -> Metrics:
 
 
 def test_steps_add_up_and_the_last_one_tells_the_load(kept: VllmMetrics) -> None:
-    kept.note(0, scheduler(3, 1, queries=100, hits=60), iteration(0.006, 0.012, computed=40))
-    kept.note(0, scheduler(2, 0, queries=50, hits=10), None)
-    kept.note(0, None, iteration(0.3, computed=7))
+    kept.note(step(0, scheduler(3, 1, queries=100, hits=60), ended(0.006, 18), ended(0.012, 12)))
+    kept.note(step(0, scheduler(2, 0, queries=50, hits=10)))
+    kept.note(step(0, None, ended(0.3, 7, 99.997, 99.998)))
 
     shown, labels = seen(kept), {"model_name": "banking", "engine": "0"}
     assert shown.sum("vllm:num_requests_running", **labels) == 2
@@ -61,21 +64,23 @@ def test_steps_add_up_and_the_last_one_tells_the_load(kept: VllmMetrics) -> None
     assert shown.sum("vllm:prefix_cache_queries_total", **labels) == 150
     assert shown.sum("vllm:prefix_cache_hits_total", **labels) == 70
     assert shown.sum("vllm:num_preemptions_total", **labels) == 2
-    assert shown.sum("vllm:prompt_tokens_total", **labels) == 57
-    assert shown.sum("vllm:prompt_tokens_cached_total", **labels) == 10
+    assert shown.sum("vllm:prompt_tokens_total", **labels) == 60
+    assert shown.sum("vllm:prompt_tokens_cached_total", **labels) == 23
     assert shown.sum("vllm:request_success_total", finished_reason="stop", **labels) == 3
     assert shown.sum("vllm:e2e_request_latency_seconds_sum", **labels) == pytest.approx(0.318)
     assert shown.sum("vllm:e2e_request_latency_seconds_bucket", le="0.015", **labels) == 2
     assert shown.sum("vllm:e2e_request_latency_seconds_count", **labels) == 3
     assert shown.sum("vllm:request_queue_time_seconds_count", **labels) == 3
+    assert shown.sum("vllm:request_queue_time_seconds_sum", **labels) == pytest.approx(0.003)
     assert shown.sum("vllm:request_inference_time_seconds_sum", **labels) == pytest.approx(0.012)
     assert shown.sum("vllm:request_prompt_tokens_sum", **labels) == 60
-    assert shown.sum("vllm:iteration_tokens_total_sum", **labels) == 47
+    assert shown.sum("vllm:iteration_tokens_total_count", **labels) == 2
+    assert shown.sum("vllm:iteration_tokens_total_sum", **labels) == 37
 
 
 def test_engines_are_told_apart(kept: VllmMetrics) -> None:
-    kept.note(0, scheduler(running=1), None)
-    kept.note(1, scheduler(running=4), None)
+    kept.note(step(0, scheduler(running=1)))
+    kept.note(step(1, scheduler(running=4)))
 
     shown = seen(kept)
     assert [shown.sum("vllm:num_requests_running", engine=engine) for engine in ("0", "1")] == [1, 4]
@@ -83,7 +88,7 @@ def test_engines_are_told_apart(kept: VllmMetrics) -> None:
 
 def test_nothing_is_counted_twice(kept: VllmMetrics) -> None:
     for _ in range(1000):
-        kept.note(0, None, iteration(0.01))
+        kept.note(step(0, None, ended(0.01)))
 
     for _ in range(2):
         assert seen(kept).sum("vllm:request_success_total") == 1000
@@ -92,8 +97,8 @@ def test_nothing_is_counted_twice(kept: VllmMetrics) -> None:
 def test_a_step_that_cannot_be_counted_is_logged_and_the_rest_is(
     kept: VllmMetrics, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for each in (iteration(0.01), SimpleNamespace(), iteration(0.01)):
-        kept.note(0, None, each)
+    for each in (None, SimpleNamespace(), None):
+        kept.note(step(0, each, ended(0.01)))
 
     assert seen(kept).sum("vllm:request_success_total") == 2
     assert [record.getMessage() for record in caplog.records] == ["a step of the engine could not be counted"]
@@ -111,17 +116,17 @@ class Summed(Collector):
 
 def test_what_several_were_told_adds_up_and_the_newest_tells_the_load(kept: VllmMetrics) -> None:
     parts = [VllmMetrics("banking") for _ in range(3)]
-    steps: list[tuple[int, int, Any, Any]] = [
-        (0, 0, scheduler(9, 4, queries=100, hits=60), iteration(0.006, 0.012, computed=40)),
-        (1, 0, None, iteration(0.3, computed=7)),
-        (1, 1, scheduler(4, queries=5), None),
-        (0, 1, scheduler(3, queries=3), iteration(0.006)),
-        (1, 0, scheduler(2, 0, queries=50, hits=10), iteration()),
-        (0, 0, None, iteration(0.5)),
+    steps: list[tuple[int, EngineStep]] = [
+        (0, step(0, scheduler(9, 4, queries=100, hits=60), ended(0.006, 20), ended(0.012, 20))),
+        (1, step(0, None, ended(0.3, 7))),
+        (1, step(1, scheduler(4, queries=5))),
+        (0, step(1, scheduler(3, queries=3), ended(0.006))),
+        (1, step(0, scheduler(2, 0, queries=50, hits=10))._replace(told_at=100.1)),
+        (0, step(0, None, ended(0.5))),
     ]
-    for part, engine, *told in steps:
-        parts[part].note(engine, *told)
-        kept.note(engine, *told)
+    for part, each in steps:
+        parts[part].note(each)
+        kept.note(each)
 
     together, one = seen(Summed(*parts)), seen(kept)
     assert {name: family.samples for name, family in together.families.items()} == {
