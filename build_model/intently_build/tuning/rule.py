@@ -7,9 +7,9 @@ With the rate R that the profile promises, the mean latency S at the rate found,
                      max_wait; by Little's law the engine holds R * S at the rate found, so with less than 4 * S it
                      would starve, and the rate would fall just when there is too much to do.
   max_running        R * max_wait / 2, by Little's law twice what the engine holds at the rate: with more inside it, a
-                     server that was never full, and so knows no rate to refuse by, would answer too late. At least the
-                     32 that the server gives its engine in any case. At most 2 * max_sequences: one step is computed
-                     while the next one waits for it; more would wait where no fair queue orders it. Where
+                     server that was never full, and so knows no rate to refuse by yet, would answer too late. At least
+                     the 32 that the server gives its engine in any case. At most 2 * max_sequences: one step is
+                     computed while the next one waits for it; more would wait where no fair queue orders it. Where
                      max_sequences is left to vLLM, at most the server's own default.
   max_in_flight      2 * R * max_wait: by Little's law as many as are answered within max_wait, and as many again for
                      bursts. At least twice max_running, and at least one largest batch of the server's default.

@@ -20,7 +20,7 @@ from intently_server.types import Caller, Stages
 
 _SHORTEST_RETRY_S = 0.01
 _LONGEST_RETRY_S = 5.0
-_ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine
+_ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine; twice that is too long
 _TELLING_WAIT_S = 0.05  # in a proxy, after which others wait there too
 
 
@@ -35,7 +35,8 @@ class Admission:
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds
         self._clock = clock
-        self._capacity = Capacity(clock())
+        self._enough = min(bounds.least_running, bounds.max_running)
+        self._capacity = Capacity(self._enough)
         self._queue = Waiting(bounds.max_wait_s, clock, self._overloaded)
         self._threads: list[FairThreads] = []
         self._in_flight = 0
@@ -113,8 +114,11 @@ class Admission:
         self._running -= 1
         self._running_cost -= place.cost
         if answered:
-            self._capacity.end(now, place.cost, waiting=len(self._queue) > 0)
-            self._fastest.add(now - place.begun)
+            inside_s = now - place.begun
+            self._capacity.end(
+                now, place.cost, inside_s, waiting=len(self._queue) > 0, late=inside_s > self._longest_inside_s
+            )
+            self._fastest.add(inside_s)
         if not self._running:
             self._running_cost = 0.0
             self._capacity.idle(now)
@@ -128,7 +132,7 @@ class Admission:
     @property
     def _runs_enough(self) -> bool:
         """Whether the engine has so much that it may be full."""
-        return self._running >= min(self._bounds.least_running, self._bounds.max_running)
+        return self._running >= self._enough
 
     @property
     def _max_running(self) -> int:
@@ -138,6 +142,12 @@ class Admission:
             return self._bounds.max_running
         enough = max(self._bounds.least_running, math.ceil(rate * self._bounds.max_wait_s * _ENGINE_SHARE))
         return min(self._bounds.max_running, enough)
+
+    @property
+    def _longest_inside_s(self) -> float:
+        """Seconds inside the engine that tell of too many there, and not of an engine whose every step takes long."""
+        max_wait_s = self._bounds.max_wait_s
+        return min(TRUSTED_SHARE * max_wait_s, max(2 * _ENGINE_SHARE * max_wait_s, 2 * self._fastest.seconds))
 
     def _start_those_next(self) -> None:
         while self._running < self._max_running and (place := self._queue.pop()) is not None:

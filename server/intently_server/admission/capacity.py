@@ -1,34 +1,54 @@
 """How fast the engine works when it has all it can take, measured from what it ends."""
 
 import math
+from dataclasses import dataclass
 
 _WINDOW_S = 0.1  # busy seconds, and
 _WINDOW_ENDS = 8  # ends, that a measurement takes at least
+_PAUSE_S = 0.01  # busy seconds without an end, before which it then ends;
+_LONGER_S = 0.05  # or busy seconds for which it goes on where there is no pause
 _MEMORY_S = 0.5  # busy seconds in which a measurement loses two thirds of its weight
 
 
 class Capacity:
-    """The rate at which work ends while the engine is full: while requests wait, here or in a proxy, or are refused.
+    """The rate at which work ends while the engine is full: while requests wait, here or in a proxy, or are refused, or
+    while it holds many that stay too long.
 
     While it has less to do than it could, what ends tells only what came: one request at a time, each answered in
     10 ms, is no sign that a hundred at once would take a second. Such a measurement can raise the estimate, and neither
-    makes one nor lowers it.
+    lowers it nor lets it be told. The first of a full engine does not lower it either: the engine may have hung for a
+    moment.
+
+    Engines end requests by the batch, so a measurement goes from one pause to another: one that ended in the midst of
+    a batch would tell of all the time that the batch took, and of a part of its requests.
 
     Args:
-        now: Monotonic seconds.
+        many: Requests inside the engine, with fewer than which it is not full however long they stay.
 
     Attributes:
-        cost_per_s: Cost that a full engine works off in a second; None until it was full.
-        requests_per_s: Likewise, requests.
         throughput: Requests that ended in a busy second of late, full or not; None before the first measurement.
     """
 
-    def __init__(self, now: float) -> None:
-        self.cost_per_s: float | None = None
-        self.requests_per_s: float | None = None
+    def __init__(self, many: int) -> None:
         self.throughput: float | None = None
+        self._many = many
+        self._requests_per_s = 0.0
+        self._cost_per_s = 0.0
+        self._is_full = self._was_full = False
         self._full_until = -math.inf
-        self._begin_window(now)
+        self._busy_s = 0.0  # until `_since`
+        self._since = 0.0
+        self._window = _Window(0.0)
+
+    @property
+    def cost_per_s(self) -> float | None:
+        """Cost that a full engine works off in a second; None until it was full."""
+        return self._cost_per_s if self._was_full else None
+
+    @property
+    def requests_per_s(self) -> float | None:
+        """Likewise, requests."""
+        return self._requests_per_s if self._was_full else None
 
     def pressed(self, now: float) -> None:
         """A request was refused for want of room, or waited in a proxy: the engine is full for a measurement's time.
@@ -46,30 +66,67 @@ class Capacity:
         self._busy_s += now - self._since
         self._since = now
 
-    def end(self, now: float, cost: float, *, waiting: bool) -> None:
-        """One request of that cost was answered; `waiting` tells whether others wait."""
-        self._cost += cost
-        self._ends += 1
-        self._ends_while_full += waiting or now <= self._full_until
+    def end(self, now: float, cost: float, inside_s: float, *, waiting: bool, late: bool) -> None:
+        """One request was answered.
+
+        Args:
+            now: Monotonic seconds.
+            cost: Its.
+            inside_s: Seconds since the engine was given it.
+            waiting: Whether others wait.
+            late: Whether it stayed too long inside the engine.
+        """
         busy_s = self._busy_s + now - self._since
-        if busy_s >= _WINDOW_S and self._ends >= _WINDOW_ENDS:
-            self._measure(busy_s)
-            self._begin_window(now)
+        if self._window.is_over(busy_s):
+            self._measure(self._window)
+            self._window = _Window(self._window.last_s)
+        self._window.add(busy_s, cost, inside_s, full=waiting or now <= self._full_until, late=late)
 
-    def _measure(self, busy_s: float) -> None:
-        full = 2 * self._ends_while_full >= self._ends
-        self.throughput = self._ends / busy_s
-        weight = 1 - math.exp(-busy_s / _MEMORY_S)  # by its length, as it has its share of the work
-        self.requests_per_s = _renewed(self.requests_per_s, self.throughput, weight, full=full)
-        self.cost_per_s = _renewed(self.cost_per_s, self._cost / busy_s, weight, full=full)
+    def _measure(self, window: "_Window") -> None:
+        full = window.is_of_full_engine(self._many)
+        self.throughput = window.ends / window.seconds
+        cost_per_s = window.cost / window.seconds
+        if full and self._is_full:
+            weight = 1 - math.exp(-window.seconds / _MEMORY_S)  # by its length, as it has its share of the work
+            self._requests_per_s += weight * (self.throughput - self._requests_per_s)
+            self._cost_per_s += weight * (cost_per_s - self._cost_per_s)
+        else:
+            self._requests_per_s = max(self._requests_per_s, self.throughput)
+            self._cost_per_s = max(self._cost_per_s, cost_per_s)
+        self._is_full = full
+        self._was_full |= full
 
-    def _begin_window(self, now: float) -> None:
-        self._since, self._busy_s, self._cost, self._ends, self._ends_while_full = now, 0.0, 0.0, 0, 0
 
+@dataclass(slots=True)
+class _Window:
+    """What ended in a time, which is told in the engine's busy seconds."""
 
-def _renewed(estimate: float | None, measured: float, weight: float, *, full: bool) -> float | None:
-    if estimate is None:
-        return measured if full else None
-    if not full:
-        return max(estimate, measured)
-    return estimate + weight * (measured - estimate)
+    began_s: float
+    last_s: float = 0.0  # of the latest end
+    enough_s: float = math.inf  # since when it can be measured
+    ends: int = 0
+    ends_while_full: int = 0
+    late: int = 0
+    cost: float = 0.0
+    inside_s: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.last_s - self.began_s
+
+    def is_over(self, now_s: float) -> bool:
+        return self.enough_s < now_s and (now_s - self.last_s > _PAUSE_S or now_s - self.enough_s > _LONGER_S)
+
+    def add(self, now_s: float, cost: float, inside_s: float, *, full: bool, late: bool) -> None:
+        self.last_s = now_s
+        self.cost += cost
+        self.inside_s += inside_s
+        self.ends += 1
+        self.ends_while_full += full
+        self.late += late
+        if self.ends >= _WINDOW_ENDS and self.seconds >= _WINDOW_S:
+            self.enough_s = min(self.enough_s, now_s)
+
+    def is_of_full_engine(self, many: int) -> bool:
+        running = self.inside_s / self.seconds  # on average, by Little's law
+        return 2 * self.ends_while_full >= self.ends or (2 * self.late >= self.ends and running >= many)

@@ -336,6 +336,19 @@ async def test_a_wait_elsewhere_is_no_sign_of_an_engine_that_is_full_while_littl
     assert failures(await desk.start(256)) == []
 
 
+async def test_long_answers_are_no_sign_of_an_engine_that_is_full_while_little_runs() -> None:
+    desk = Desk(Bounds(1000, max_running=256, max_wait_s=0.5))
+    for _ in range(20):
+        tasks = await desk.start(8)
+        desk.clock.now += 1.0
+        for _ in range(8):
+            await desk.let_go()
+        await asyncio.gather(*tasks)
+
+    assert desk.admission.load().requests_per_s is None
+    assert failures(await desk.start(256)) == []
+
+
 async def test_a_deadline_that_has_passed_is_refused() -> None:
     desk = Desk(Bounds(1000))
 
@@ -369,6 +382,20 @@ async def test_the_rate_of_an_engine_that_works_in_fits_is_what_it_does_on_the_w
     await asyncio.gather(*tasks)
 
     assert sum(seen[-10:]) / 10 == pytest.approx(40, rel=0.1)
+
+
+async def test_an_engine_that_ends_requests_by_the_batch_is_measured_by_whole_batches() -> None:
+    desk = Desk(Bounds(10_000, max_running=40, max_wait_s=1000.0))
+    tasks = await desk.start(400)
+    seen = []
+    while desk.inside:
+        desk.clock.now += 0.4
+        for _ in range(40):
+            await desk.let_go()
+            seen.append(desk.admission.load().requests_per_s)
+    await asyncio.gather(*tasks)
+
+    assert {rate and round(rate) for rate in seen} == {None, 100}
 
 
 async def test_an_engine_that_is_shared_is_given_by_each_its_part_of_the_least() -> None:

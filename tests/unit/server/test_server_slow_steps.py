@@ -1,0 +1,52 @@
+"""Admission before engines whose steps take long: with many prompts in them, always, or once."""
+
+import pytest
+
+from support.stepping_engine import MAX_WAIT_S, SteppingEngine, outcome
+
+SUSTAINED = 146.0  # prompts a second, however many are in a step
+QUICK, BATCH = 1500.0, 64
+
+
+@pytest.mark.parametrize("front_ends", [1, 2])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_engine_is_not_filled_beyond_what_it_answers_in_time(seed: int, front_ends: int) -> None:
+    """At the rate that it sustains, nothing has ever waited, and what is in it goes up and down by chance."""
+    engine = SteppingEngine(lambda prompts, _: max(0.005, prompts / SUSTAINED))
+    phases = [(5.0, 0.5 * SUSTAINED), (20.0, SUSTAINED), (10.0, 5 * SUSTAINED)]
+
+    seen = outcome(engine, phases, front_ends, seed)
+
+    assert seen.p99(5.0, 25.0) <= MAX_WAIT_S
+    assert seen.goodput(5.0, 25.0) >= 0.9 * SUSTAINED
+    assert seen.p99(25.0, 35.0) <= MAX_WAIT_S
+    assert seen.goodput(25.0, 35.0) >= 0.9 * SUSTAINED
+
+
+def test_an_engine_that_has_become_slower_is_given_less() -> None:
+    slower_s = 10.0
+    engine = SteppingEngine(lambda prompts, s: max(0.005, prompts / (4 * SUSTAINED if s < slower_s else SUSTAINED)))
+
+    seen = outcome(engine, [(5.0, 6 * SUSTAINED), (5.0, 0.5 * SUSTAINED), (20.0, SUSTAINED)])
+
+    assert seen.p99(slower_s + 3.0, 30.0) <= MAX_WAIT_S
+    assert seen.goodput(slower_s, 30.0) >= 0.9 * SUSTAINED
+
+
+@pytest.mark.parametrize("hung_s", [0.0, 0.3, 0.6])
+def test_a_quick_engine_that_hangs_for_a_moment_refuses_nobody(hung_s: float) -> None:
+    hangs = iter([hung_s])
+    engine = SteppingEngine(lambda _, s: BATCH / QUICK + (next(hangs, 0.0) if s >= 3.0 else 0.0), BATCH, answer_s=0.0)
+
+    seen = outcome(engine, [(8.0, 0.7 * QUICK)])
+
+    assert not seen.refused
+    assert seen.p99(5.0, 8.0) <= 3 * BATCH / QUICK
+
+
+def test_steps_that_take_long_with_few_in_them_are_no_sign_of_too_many() -> None:
+    step_s, most = 0.35, 256
+
+    seen = outcome(SteppingEngine(lambda *_: step_s, most), [(10.0, most / step_s / 3)])
+
+    assert not seen.refused
