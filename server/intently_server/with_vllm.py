@@ -72,6 +72,7 @@ def _config(settings: Settings, bundle: Bundle) -> Any:
         tensor_parallel_size=settings.tensor_parallel_size,
         data_parallel_size=settings.data_parallel_size,
         executor=settings.executor,
+        max_cudagraph_tokens=settings.max_cudagraph_tokens,
         enforce_eager=settings.enforce_eager,
         async_scheduling=settings.async_scheduling,
         name=bundle.model.name,

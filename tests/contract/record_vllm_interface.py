@@ -67,6 +67,7 @@ FIELDS = {
             "tensor_parallel_size",
             "data_parallel_size",
             "distributed_executor_backend",
+            "cudagraph_capture_sizes",
             "enforce_eager",
             "async_scheduling",
             "disable_log_stats",

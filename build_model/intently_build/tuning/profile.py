@@ -23,6 +23,7 @@ ENGINE_SETTINGS = (
     "tensor_parallel_size",
     "data_parallel_size",
     "executor",
+    "max_cudagraph_tokens",
     "enforce_eager",
     "async_scheduling",
 )

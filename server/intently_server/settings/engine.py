@@ -28,6 +28,14 @@ class EngineSettings(BaseModel):
         Literal["auto", "mp", "ray"],
         Field(description="How vLLM starts its workers: ray, which must be installed, also on other nodes."),
     ] = "auto"
+    max_cudagraph_tokens: Annotated[
+        int | None,
+        Field(
+            ge=16,
+            description="Tokens of the largest engine step that is replayed as a CUDA graph, which spares the CPU; "
+            "by default vLLM's choice, 512 or less.",
+        ),
+    ] = None
     enforce_eager: Annotated[bool, Field(description="Skip compilation: a quicker start, slower answers.")] = False
     async_scheduling: Annotated[
         bool | None, Field(description="Schedule a step while the one before computes; by default on a GPU.")

@@ -47,6 +47,7 @@ SAMPLES = {
     "tensor_parallel_size": "2",
     "data_parallel_size": "3",
     "executor": "ray",
+    "max_cudagraph_tokens": "2048",
     "admin_address": "127.0.0.1:9464",
     "otlp_endpoint": "http://localhost:4317",
     "trace_sample_ratio": "0.25",
