@@ -20,6 +20,7 @@ IMPORTS = {
     "vllm:AsyncEngineArgs": "vllm.engine.arg_utils:AsyncEngineArgs",
     "vllm:PoolingParams": "vllm.pooling_params:PoolingParams",
     "vllm.v1.engine:EngineCoreRequest": "vllm.v1.engine:EngineCoreRequest",
+    "vllm.v1.engine:FinishReason": "vllm.v1.engine:FinishReason",
     "vllm.v1.engine.core:EngineCoreProc": "vllm.v1.engine.core:EngineCoreProc",
     "vllm.v1.engine.core_client:EngineCoreClient": "vllm.v1.engine.core_client:EngineCoreClient",
     "vllm.v1.engine.exceptions:EngineDeadError": "vllm.v1.engine.exceptions:EngineDeadError",
@@ -130,6 +131,7 @@ ATTRIBUTES = {
 LAUNCHED = ("v1/engine/utils.py", ("CoreEngineLaunch",), ["engine_manager", "coordinator"])
 CONSTANTS = {
     "EngineCoreProc.ENGINE_CORE_DEAD": ("v1/engine/core.py", "EngineCoreProc", "ENGINE_CORE_DEAD"),
+    "FinishReason.ABORT": ("v1/engine/__init__.py", "FinishReason", "ABORT"),
     "EngineCoreEventType.QUEUED": ("v1/engine/__init__.py", "EngineCoreEventType", "QUEUED"),
     "EngineCoreEventType.SCHEDULED": ("v1/engine/__init__.py", "EngineCoreEventType", "SCHEDULED"),
     "EngineCoreEventType.PREEMPTED": ("v1/engine/__init__.py", "EngineCoreEventType", "PREEMPTED"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from intently_server.admission import Admission, Bounds
-from intently_server.errors import Overloaded
+from intently_server.errors import DeadlineUnmeetable, Overloaded
 from intently_server.types import Caller, Stages
 from support.made_up_time import MadeUpTime
 
@@ -47,11 +47,16 @@ class SteppingEngine:
                 await asyncio.sleep(self.answer_s)
 
     async def answer(self) -> None:
-        """Returns when the step ends that this request came into."""
+        """Returns when the step ends that this request came into. It leaves if it is cancelled before that begins."""
         done = asyncio.Event()
         self._held.append(done)
         self._come.set()
-        await done.wait()
+        try:
+            await done.wait()
+        except asyncio.CancelledError:
+            if done in self._held:
+                self._held.remove(done)
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,12 @@ class Outcome:
     Attributes:
         answers: When each call that was answered came, and in how many seconds it was.
         refused: When each came that was not.
+        expired: When each came whose deadline passed before it was either.
     """
 
     answers: list[tuple[float, float]] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
+    expired: list[float] = field(default_factory=list)
 
     def goodput(self, since_s: float, until_s: float) -> float:
         """Answers a second to calls that came between these."""
@@ -77,15 +84,23 @@ class Outcome:
 
 
 def outcome(
-    engine: SteppingEngine, phases: Sequence[tuple[float, float]], front_ends: int = 1, seed: int = 0
+    engine: SteppingEngine,
+    phases: Sequence[tuple[float, float]],
+    front_ends: int = 1,
+    seed: int = 0,
+    timeout_s: float | None = None,
 ) -> Outcome:
-    """What becomes of calls that come at a rate for some seconds, then at the next one."""
+    """What becomes of calls that come at a rate for some seconds, then at the next one; of so long a deadline each."""
     with asyncio.Runner(loop_factory=MadeUpTime) as runner:
-        return runner.run(_live(engine, phases, front_ends, random.Random(seed)))
+        return runner.run(_live(engine, phases, front_ends, random.Random(seed), timeout_s))
 
 
 async def _live(
-    engine: SteppingEngine, phases: Sequence[tuple[float, float]], front_ends: int, chance: random.Random
+    engine: SteppingEngine,
+    phases: Sequence[tuple[float, float]],
+    front_ends: int,
+    chance: random.Random,
+    timeout_s: float | None,
 ) -> Outcome:
     loop = asyncio.get_running_loop()
     began, seen = loop.time(), Outcome()
@@ -98,20 +113,24 @@ async def _live(
         due, until = until, until + seconds
         while (due := due + chance.expovariate(rate)) < until:
             await asyncio.sleep(due - loop.time())
-            caller = str(len(calls) // front_ends % _CALLERS)
+            deadline = None if timeout_s is None else loop.time() + timeout_s
+            caller = Caller(str(len(calls) // front_ends % _CALLERS), deadline=deadline)
             calls.append(asyncio.create_task(_ask(engine, parts[len(calls) % front_ends], caller, began, seen)))
     await asyncio.gather(*calls)
     works.cancel()
     return seen
 
 
-async def _ask(engine: SteppingEngine, admission: Admission, caller: str, began: float, seen: Outcome) -> None:
+async def _ask(engine: SteppingEngine, admission: Admission, caller: Caller, began: float, seen: Outcome) -> None:
     came = asyncio.get_running_loop().time()
     try:
-        with admission.enter(Caller(caller)) as place:
-            await place.turn(10, Stages(came))
-            await engine.answer()
-    except Overloaded:
+        async with asyncio.timeout_at(caller.deadline):
+            with admission.enter(caller) as place:
+                await place.turn(10, Stages(came))
+                await engine.answer()
+    except (Overloaded, DeadlineUnmeetable):
         seen.refused.append(came - began)
+    except TimeoutError:
+        seen.expired.append(came - began)
     else:
         seen.answers.append((came - began, asyncio.get_running_loop().time() - came))

@@ -113,12 +113,14 @@ class Admission:
         now = self._clock()
         self._running -= 1
         self._running_cost -= place.cost
+        inside_s = now - place.begun
         if answered:
-            inside_s = now - place.begun
             self._capacity.end(
                 now, place.cost, inside_s, waiting=len(self._queue) > 0, late=inside_s > self._longest_inside_s
             )
             self._fastest.add(inside_s)
+        elif place.expired_in_engine(now, at_least_s=self._fastest.seconds):
+            self._capacity.expire(now, inside_s)
         if not self._running:
             self._running_cost = 0.0
             self._capacity.idle(now)
@@ -137,11 +139,12 @@ class Admission:
     @property
     def _max_running(self) -> int:
         """Requests that the engine is given: as many as it works off in its share of the longest wait."""
-        rate = self._capacity.requests_per_s
-        if rate is None:
+        rate, enough = self._capacity.requests_per_s, self._capacity.most
+        if rate is not None:
+            enough = min(enough, rate * self._bounds.max_wait_s * _ENGINE_SHARE)
+        if enough >= self._bounds.max_running:
             return self._bounds.max_running
-        enough = max(self._bounds.least_running, math.ceil(rate * self._bounds.max_wait_s * _ENGINE_SHARE))
-        return min(self._bounds.max_running, enough)
+        return min(self._bounds.max_running, max(self._bounds.least_running, math.ceil(enough)))
 
     @property
     def _longest_inside_s(self) -> float:
@@ -149,8 +152,13 @@ class Admission:
         max_wait_s = self._bounds.max_wait_s
         return min(TRUSTED_SHARE * max_wait_s, max(2 * _ENGINE_SHARE * max_wait_s, 2 * self._fastest.seconds))
 
+    @property
+    def _least_inside_s(self) -> float:
+        """Seconds that one more request needs inside the engine, by those of late."""
+        return self._capacity.stay_s if self._running + 1 >= self._enough else self._fastest.seconds
+
     def _start_those_next(self) -> None:
-        while self._running < self._max_running and (place := self._queue.pop()) is not None:
+        while self._running < self._max_running and (place := self._queue.pop(self._least_inside_s)) is not None:
             self._start(place)
 
     def _start(self, place: Place) -> None:
@@ -174,7 +182,7 @@ class Admission:
             remaining_s = caller.deadline - now
             if remaining_s <= 0:
                 raise DeadlineUnmeetable("the deadline had passed before the work began")
-            least_s = max(expected_s, self._fastest.seconds if self._in_flight else 0.0)
+            least_s = expected_s + (self._fastest.seconds if self._in_flight else 0.0)
             if remaining_s < least_s:
                 raise DeadlineUnmeetable(
                     "the deadline would pass before an answer, by how long answers take at present"

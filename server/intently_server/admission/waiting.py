@@ -6,7 +6,7 @@ from collections.abc import Callable
 from intently_server.admission.bounds import TRUSTED_SHARE
 from intently_server.admission.fair_queue import FairQueue
 from intently_server.admission.place import Place
-from intently_server.errors import Overloaded
+from intently_server.errors import DeadlineUnmeetable, Overloaded
 from intently_server.types import Stages
 
 Refusal = Callable[[str, float], Overloaded]
@@ -68,6 +68,7 @@ class Waiting:
 
         Raises:
             Overloaded: if others took its place, or if the wait becomes longer than was expected.
+            DeadlineUnmeetable: if its turn came too late for the deadline.
         """
         left_s = self._longest_s - (self._clock() - place.entered) - spent_s
         try:
@@ -82,13 +83,23 @@ class Waiting:
                 self._queue.withdraw(place.entry)
                 place.entry = None
 
-    def pop(self) -> Place | None:
-        """Takes the place whose turn it is, which `turn` then returns for; None if nothing waits."""
+    def pop(self, least_s: float = 0.0) -> Place | None:
+        """Takes the place whose turn it is, which `turn` then returns for; None if nothing waits.
+
+        Args:
+            least_s: Those whose deadlines leave less are refused: what they wait for would be lost on them.
+        """
         while (place := self._queue.pop()) is not None:
             place.entry = None
-            if place.started is not None and not place.started.done():  # done: it was cancelled, and is about to leave
+            if place.started is None or place.started.done():  # it was cancelled, and is about to leave
+                continue
+            deadline = place.caller.deadline
+            if deadline is None or deadline - self._clock() >= least_s:
                 place.started.set_result(None)
                 return place
+            place.started.set_exception(
+                DeadlineUnmeetable("the deadline would pass before an answer, by how long answers take at present")
+            )
         return None
 
     def last_of_heaviest(self) -> Place | None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vllm import PoolingParams
-from vllm.v1.engine import EngineCoreRequest
+from vllm.v1.engine import EngineCoreRequest, FinishReason
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from intently_server.engine.engine_figures import Ended, EngineStep
@@ -64,7 +64,7 @@ class VllmClient:
         """vLLM's EngineCoreOutput of one prompt. Cancelling the call aborts the work inside the engine.
 
         Raises:
-            EngineDead: if the engine has died, or dies meanwhile.
+            EngineDead: if the engine has died, or dies meanwhile, or ends: a SIGTERM reaches it as well.
         """
         name = f"intently-{self._seat}-{next(self._numbers)}"
         asked = self._asked[name] = _Asked()
@@ -72,7 +72,7 @@ class VllmClient:
             if not self.alive:
                 raise EngineDead("the engine has died")
             await self._core.add_request_async(self._request(name, token_ids))
-            return await asked.answer
+            output = await asked.answer
         except asyncio.CancelledError:
             with contextlib.suppress(EngineDeadError):
                 await self._core.abort_requests_async([name])
@@ -81,6 +81,9 @@ class VllmClient:
             raise EngineDead("the engine has died") from error
         finally:
             del self._asked[name]
+        if output.finish_reason == FinishReason.ABORT:  # not by us: what is cancelled here has no answer
+            raise EngineDead("the engine ends")
+        return output
 
     async def shutdown(self, timeout_s: float) -> None:
         """Ends the engine core if it was started here, by force once `timeout_s` is over. What it still has fails."""

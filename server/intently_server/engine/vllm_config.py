@@ -94,7 +94,7 @@ class VllmConfig:
         """Tokens of the steps that become graphs; smaller ones are padded, by an eighth at most from 128 on."""
         if self.max_cudagraph_tokens is None:
             return None
-        largest, sizes = self.max_cudagraph_tokens, [0]
+        sizes, largest = [0], min(self.max_cudagraph_tokens, self.max_batched_tokens or self.max_cudagraph_tokens)
         while sizes[-1] < largest:
             sizes.append(min(largest, sizes[-1] + 16 * max(1, sizes[-1] // 128)))
         return sizes[1:]

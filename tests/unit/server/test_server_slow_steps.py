@@ -50,3 +50,29 @@ def test_steps_that_take_long_with_few_in_them_are_no_sign_of_too_many() -> None
     seen = outcome(SteppingEngine(lambda *_: step_s, most), [(10.0, most / step_s / 3)])
 
     assert not seen.refused
+
+
+@pytest.mark.parametrize("front_ends", [1, 2])
+@pytest.mark.parametrize("timeout_s", [0.9, 0.6, 0.4])
+def test_deadlines_that_a_full_engine_misses_do_not_end_its_answers(timeout_s: float, front_ends: int) -> None:
+    """Whoever gives up tells nothing of how fast the engine is, and may be all there is."""
+    engine = SteppingEngine(lambda prompts, _: max(0.005, prompts / SUSTAINED))
+    phases = [(5.0, 0.5 * SUSTAINED), (10.0, SUSTAINED), (10.0, 5 * SUSTAINED), (5.0, 0.5 * SUSTAINED)]
+
+    seen = outcome(engine, phases, front_ends, timeout_s=timeout_s)
+
+    assert seen.goodput(5.0, 15.0) >= 0.8 * SUSTAINED
+    assert seen.goodput(15.0, 25.0) >= 0.75 * SUSTAINED
+    assert seen.goodput(26.0, 30.0) >= 0.9 * 0.5 * SUSTAINED
+
+
+@pytest.mark.parametrize("timeout_s", [0.5, 0.25, 0.15])
+def test_deadlines_of_a_few_steps_are_kept_or_refused_by_a_full_quick_engine(timeout_s: float) -> None:
+    engine = SteppingEngine(lambda *_: BATCH / QUICK, BATCH, answer_s=0.0)
+    phases = [(5.0, 0.5 * QUICK), (5.0, QUICK), (10.0, 3 * QUICK), (5.0, 0.6 * QUICK)]
+
+    seen = outcome(engine, phases, timeout_s=timeout_s)
+
+    assert seen.goodput(11.0, 20.0) >= 0.85 * QUICK
+    assert sum(11.0 <= came < 20.0 for came in seen.expired) <= 0.05 * 9.0 * 3 * QUICK
+    assert seen.goodput(21.0, 25.0) >= 0.95 * 0.6 * QUICK

@@ -148,6 +148,15 @@ async def test_an_engine_that_died_and_has_not_said_so_yet_fails_what_it_is_aske
         await client.ask([0])
 
 
+async def test_what_an_engine_gives_up_while_it_ends_fails_as_if_it_had_died(client: VllmClient, core: Core) -> None:
+    asking = asyncio.ensure_future(client.ask([0]))
+    [asked] = await core.asked(1)
+    core.tell(EngineCoreOutput(asked.request_id, [], finish_reason=FinishReason.ABORT))
+
+    with pytest.raises(EngineDead):
+        await asking
+
+
 async def test_an_engine_that_cannot_be_understood_counts_as_dead_and_is_logged(
     client: VllmClient, core: Core, caplog: pytest.LogCaptureFixture
 ) -> None:

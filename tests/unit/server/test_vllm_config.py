@@ -8,11 +8,12 @@ import pytest
 from intently_server.engine.vllm_config import VllmConfig
 
 
-def sizes(largest: int | None) -> list[int] | None:
-    """Tokens of the steps that become CUDA graphs."""
-    found: list[int] | None = VllmConfig(
-        Path("a-bundle"), labels=2, max_input_tokens=512, max_cudagraph_tokens=largest
-    ).engine_args()["cudagraph_capture_sizes"]
+def sizes(largest: int | None, step: int | None = None) -> list[int] | None:
+    """Tokens of the steps that become CUDA graphs, of those that a step may have."""
+    config = VllmConfig(
+        Path("a-bundle"), labels=2, max_input_tokens=512, max_cudagraph_tokens=largest, max_batched_tokens=step
+    )
+    found: list[int] | None = config.engine_args()["cudagraph_capture_sizes"]
     return found
 
 
@@ -30,3 +31,7 @@ def test_graphs_go_up_to_what_is_asked_for_and_waste_little_of_it(largest: int) 
     for smaller, greater in itertools.pairwise([0, *found]):
         assert smaller < greater
         assert greater - smaller <= max(16, greater / 8)
+
+
+def test_the_fullest_step_has_a_graph_where_it_has_fewer_tokens() -> None:
+    assert sizes(8192, step=5000) == sizes(5000)
