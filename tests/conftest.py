@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from intently_server.bundle import Bundle, load_bundle
 from support.paths import BUNDLE
@@ -17,6 +18,11 @@ _LONGEST_S = 300.0  # of an asynchronous test
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bundle", type=Path, default=BUNDLE, help="Folder of the bundle that the tests serve.")
+
+
+def pytest_configure() -> None:
+    settings.register_profile("no-times", deadline=None)  # how long an example takes tells of the machine
+    settings.load_profile("no-times")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -248,7 +248,6 @@ def test_any_conversation_gets_its_answers() -> None:
     Conversation.TestCase.settings = settings(
         max_examples=60,
         stateful_step_count=25,
-        deadline=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from intently_build.bundles.diff import BundleDiff, compare
@@ -109,7 +109,6 @@ def test_files_and_sizes() -> None:
     assert difference.bytes.difference == -1000
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_no_changed_golden_vector_is_missed(data: st.DataObject) -> None:
     number = data.draw(st.integers(0, len(MANIFEST.golden_vectors) - 1))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -60,7 +60,6 @@ def test_a_special_token_in_a_users_words_is_plain_text(encoder: PromptEncoder, 
 
 
 @given(st.text(max_size=60), st.lists(st.tuples(st.sampled_from(Speaker), st.text(max_size=30)), max_size=3))
-@settings(deadline=None)
 def test_only_the_fixed_pieces_hold_special_tokens(
     encoder: PromptEncoder, plain: Tokenizer, text: str, said: list[tuple[Speaker, str]]
 ) -> None:
@@ -72,7 +71,6 @@ def test_only_the_fixed_pieces_hold_special_tokens(
 
 
 @given(st.text(max_size=80))
-@settings(deadline=None)
 def test_autotokenizer_and_tokenizers_agree(tokenizer_folder: Path, plain: Tokenizer, text: str) -> None:
     from transformers import AutoTokenizer
 

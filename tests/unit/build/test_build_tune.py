@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -39,7 +39,6 @@ def test_the_rule_on_an_example() -> None:
     assert limits.settings()["max_wait"] == 0.16
 
 
-@settings(deadline=None)
 @given(
     st.floats(0.1, 1e5), st.floats(1e-4, 10), st.floats(1e-3, 60), st.none() | st.integers(1, 4096), st.integers(1, 900)
 )

@@ -49,7 +49,6 @@ def hill(sequences: int, tokens: int) -> Rate:
     return rate
 
 
-@settings(deadline=None)
 @given(st.sampled_from(SEQUENCES.values), st.sampled_from(TOKENS.values))
 def test_it_finds_the_top_of_a_hill(sequences: int, tokens: int) -> None:
     if sequences > tokens:
@@ -62,7 +61,7 @@ def test_it_finds_the_top_of_a_hill(sequences: int, tokens: int) -> None:
     assert outcome.ended == "nothing near it gains more than 5%"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.randoms(use_true_random=False))
 def test_whatever_the_response_none_is_measured_twice_and_the_best_is_what_was_found(chance: Random) -> None:
     response = {(s, t): chance.uniform(0, 1000) for s in SEQUENCES.values for t in TOKENS.values}

@@ -53,7 +53,7 @@ def test_a_committed_bundle_is_sound(bundle: Path) -> None:
     assert verify(bundle) == []
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(name=st.sampled_from(NAMES), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_any_flipped_byte_is_found(flipped: Path, name: str, place: float, bit: int) -> None:
     offset = int(place * (flipped / name).stat().st_size)
@@ -66,7 +66,7 @@ def test_any_flipped_byte_is_found(flipped: Path, name: str, place: float, bit: 
     assert all("\n" not in str(fault) for fault in faults)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_any_flipped_byte_of_the_manifest_is_found(flipped: Path, data: st.DataObject) -> None:
     """Weights and words alike: what the revision does not cover, the seal does."""
@@ -79,7 +79,7 @@ def test_any_flipped_byte_of_the_manifest_is_found(flipped: Path, data: st.DataO
         flip(path, offset, bit)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(name=st.sampled_from(NAMES), cut=st.integers(1, 64))
 def test_a_file_cut_short_or_grown_is_found(flipped: Path, name: str, cut: int) -> None:
     path = flipped / name

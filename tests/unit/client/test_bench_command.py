@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from intently import Priority
@@ -107,7 +107,6 @@ def test_what_does_not_fit_together_exits_with_2(arguments: list[str], capsys: p
     assert capsys.readouterr().err.startswith("intently bench: ")
 
 
-@settings(deadline=None)
 @given(number=st.integers(min_value=1, max_value=10_000))
 def test_times_have_units(number: int) -> None:
     assert seconds(f"{number}ms") == pytest.approx(number / 1e3)

@@ -2,7 +2,7 @@
 
 import heapq
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from intently.bench.histogram import Histogram
@@ -50,7 +50,6 @@ def pacer_of(world: World, times: list[float], max_outstanding: int = 10_000) ->
     return Pacer(iter(times), max_outstanding, world.clock, world.send, world.held_back.append)
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(min_value=0, max_value=2**32),
     service_s=st.floats(min_value=0.0, max_value=50.0),
@@ -98,7 +97,6 @@ def test_those_over_the_bound_wait_in_line_and_count_their_wait() -> None:
     assert world.latency.percentile(50) > 0.5  # those in line count from when they were due
 
 
-@settings(deadline=None)
 @given(bound=st.integers(min_value=1, max_value=20), seed=st.integers(min_value=0, max_value=1000))
 def test_no_more_are_outstanding_than_the_bound(bound: int, seed: int) -> None:
     world = World()

@@ -4,7 +4,7 @@ import itertools
 import statistics
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from intently.bench.plan import Arrivals, Plan
@@ -22,7 +22,6 @@ def gaps(times: list[float]) -> list[float]:
     return [after - before for before, after in itertools.pairwise(times)]
 
 
-@settings(deadline=None)
 @given(rate=RATES, seed=SEEDS)
 def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential(rate: float, seed: int) -> None:
     between = gaps([0.0, *itertools.islice(poisson(rate, 0.0, seed), 4000)])
@@ -33,14 +32,12 @@ def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential(rate: float
     assert all(gap >= 0 for gap in between)
 
 
-@settings(deadline=None)
 @given(seed=SEEDS)
 def test_a_seed_gives_the_same_arrivals_again(seed: int) -> None:
     first, again, other = (list(itertools.islice(poisson(50, 9.0, each), 20)) for each in (seed, seed, seed + 1))
     assert first == again != other
 
 
-@settings(deadline=None)
 @given(rate=RATES, start=st.floats(min_value=0, max_value=1e6))
 def test_a_constant_rate_does_not_drift(rate: float, start: float) -> None:
     times = list(itertools.islice(constant(rate, start), 1001))
@@ -48,7 +45,6 @@ def test_a_constant_rate_does_not_drift(rate: float, start: float) -> None:
     assert times[1000] == pytest.approx(start + 1000 / rate, abs=1e-9 * (start + 1))
 
 
-@settings(deadline=None)
 @given(processes=st.integers(min_value=1, max_value=8), rate=st.integers(min_value=1, max_value=300))
 def test_constant_schedules_of_several_processes_interleave_to_the_whole_rate(processes: int, rate: int) -> None:
     whole = plan(rate=float(rate), arrivals=Arrivals.CONSTANT, processes=processes, duration_s=2.0)
@@ -72,7 +68,6 @@ def test_the_warm_up_comes_before_the_duration() -> None:
     assert times[-1] < 105.0
 
 
-@settings(deadline=None)
 @given(requests=st.integers(min_value=1, max_value=50), record_from=st.integers(min_value=0, max_value=20))
 def test_requests_are_counted_after_the_warm_up(requests: int, record_from: int) -> None:
     times = list(bounded(constant(1.0, 0.0), float(record_from), None, requests))
@@ -80,7 +75,6 @@ def test_requests_are_counted_after_the_warm_up(requests: int, record_from: int)
     assert sum(due < record_from for due in times) == record_from
 
 
-@settings(deadline=None)
 @given(
     total=st.integers(min_value=1, max_value=1000),
     processes=st.integers(min_value=1, max_value=20),
@@ -94,7 +88,6 @@ def test_shares_add_up(total: int, processes: int) -> None:
     assert max(share.streams for share in shares) - min(share.streams for share in shares) <= 1
 
 
-@settings(deadline=None)
 @given(
     utterances=st.lists(st.text(min_size=1), min_size=1, max_size=5),
     rate=st.none() | RATES,

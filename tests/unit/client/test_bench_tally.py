@@ -3,7 +3,7 @@
 import gc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from intently.bench.histogram import HIGHEST_US, Histogram
@@ -43,7 +43,6 @@ def tallied(answers: list[Answer]) -> Tally:
     return tally
 
 
-@settings(deadline=None)
 @given(first=TIMES, second=TIMES)
 def test_merged_histograms_are_one_histogram(first: list[float], second: list[float]) -> None:
     merged = Histogram()
@@ -53,7 +52,6 @@ def test_merged_histograms_are_one_histogram(first: list[float], second: list[fl
     assert merged.encode() == holding(first + second).encode()
 
 
-@settings(deadline=None)
 @given(time_s=st.floats(min_value=2e-6, max_value=599.0))
 def test_a_time_is_kept_to_three_digits(time_s: float) -> None:
     histogram = holding([time_s])
@@ -73,7 +71,6 @@ def test_an_empty_histogram_has_no_times() -> None:
     assert figures(Histogram.decode(Histogram().encode())) == [0.0] * 10
 
 
-@settings(deadline=None)
 @given(first=ANSWERS, second=ANSWERS)
 def test_tallies_add_up_and_travel_whole(first: list[Answer], second: list[Answer]) -> None:
     total = Tally()

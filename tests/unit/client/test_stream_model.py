@@ -391,7 +391,7 @@ class AccumulatingMachine(StreamMachine):
     accumulate = True
 
 
-_SETTINGS = settings(max_examples=200, stateful_step_count=60, deadline=None)
+_SETTINGS = settings(max_examples=200, stateful_step_count=60)
 
 TestUnorderedStream = StreamMachine.TestCase
 TestUnorderedStream.settings = _SETTINGS
