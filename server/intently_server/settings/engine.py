@@ -32,8 +32,8 @@ class EngineSettings(BaseModel):
         int | None,
         Field(
             ge=16,
-            description="Tokens of the largest engine step that is replayed as a CUDA graph, which spares the CPU, up "
-            "to --max-batched-tokens; by default vLLM's choice, 512 or less.",
+            description="Tokens of the largest engine step that is replayed as a CUDA graph, which spares the CPU; no "
+            "more than a step may have. By default vLLM's choice, 512 or less.",
         ),
     ] = None
     enforce_eager: Annotated[bool, Field(description="Skip compilation: a quicker start, slower answers.")] = False
