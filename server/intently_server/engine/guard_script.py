@@ -3,6 +3,7 @@
 It reads process ids and absolute paths of folders, a line each; at the end of input it kills those and removes these.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -30,7 +31,8 @@ def main() -> None:
         started[pid] = start_time(pid)
     for pid, time in started.items():
         if time and start_time(pid) == time:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended; the others are still to be killed
+                os.kill(pid, signal.SIGKILL)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
