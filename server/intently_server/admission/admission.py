@@ -14,7 +14,7 @@ from intently_server.admission.capacity import Capacity
 from intently_server.admission.fair_threads import FairThreads
 from intently_server.admission.fastest import Fastest
 from intently_server.admission.place import Place
-from intently_server.admission.waiting import Waiting
+from intently_server.admission.waiting import TOO_LATE, Waiting
 from intently_server.errors import DeadlineUnmeetable, Overloaded
 from intently_server.types import Caller, Stages
 
@@ -138,7 +138,9 @@ class Admission:
 
     @property
     def _max_running(self) -> int:
-        """Requests that the engine is given: as many as it works off in its share of the longest wait."""
+        """Requests that the engine is given: as many as it works off in its share of the longest wait, and no more than
+        it answers before deadlines pass.
+        """
         rate, enough = self._capacity.requests_per_s, self._capacity.most
         if rate is not None:
             enough = min(enough, rate * self._bounds.max_wait_s * _ENGINE_SHARE)
@@ -191,9 +193,7 @@ class Admission:
             if remaining_s <= 0:
                 raise DeadlineUnmeetable("the deadline had passed before the work began")
             if remaining_s < self._least_s(expected_s):
-                raise DeadlineUnmeetable(
-                    "the deadline would pass before an answer, by how long answers take at present"
-                )
+                raise DeadlineUnmeetable(TOO_LATE)
         # What waited too long in a proxy is still better answered late than never, if it delays nobody.
         in_all_s = expected_s + (0.0 if self._has_room else caller.waited_s)
         if not caller.patient and in_all_s > TRUSTED_SHARE * self._bounds.max_wait_s:

@@ -9,6 +9,8 @@ from intently_server.admission.place import Place
 from intently_server.errors import DeadlineUnmeetable, Overloaded
 from intently_server.types import Stages
 
+TOO_LATE = "the deadline would pass before an answer, by how long answers take at present"
+
 Refusal = Callable[[str, float], Overloaded]
 
 
@@ -97,9 +99,7 @@ class Waiting:
             if deadline is None or deadline - self._clock() >= least_s:
                 place.started.set_result(None)
                 return place
-            place.started.set_exception(
-                DeadlineUnmeetable("the deadline would pass before an answer, by how long answers take at present")
-            )
+            place.started.set_exception(DeadlineUnmeetable(TOO_LATE))
         return None
 
     def last_of_heaviest(self) -> Place | None:
