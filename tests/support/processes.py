@@ -5,6 +5,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -48,11 +49,16 @@ def end(process: "subprocess.Popen[bytes]", within_s: float) -> None:
 def _marked(mark: str) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         try:
-            ours = process.pid != os.getpid() and process.environ().get(MARK) == mark
+            ours = process.pid != os.getpid() and _is_marked(process.pid, mark)
             if ours and process.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in _describe(process):
                 yield process
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
+        except (psutil.NoSuchProcess, OSError):
             continue
+
+
+def _is_marked(pid: int, mark: str) -> bool:
+    """Whether its environment has the mark. psutil's reading of it ends where vLLM's processes have put their title."""
+    return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def _describe(process: psutil.Process) -> str:

@@ -20,7 +20,7 @@ from support.bundles import changed
 from support.engine_settings import as_flags
 from support.load import Load
 from support.release_stack import Stack, wait_serving
-from support.serving import free_addresses
+from support.serving import free_ports
 
 PERCENT = 5
 _TIMES = 4.0  # of a measurement: the 99th percentile of one color alone needs more calls
@@ -70,14 +70,19 @@ def _hard_linked(bundle: Path, another: Path) -> None:
 def _up(world: World, bundle: Path) -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="ir-", dir="/tmp") as name:
         folder = Path(name)
-        address, metrics, *endpoints = free_addresses(4)
-        flags = [*as_flags(world.asked.settings), "--admin-address", ""]
+        settings = dict(world.asked.settings)
+        front_ends = int(settings.pop("front_ends", 1))  # for Envoy to know of, too
+        ports = free_ports(2 + 2 * (1 + front_ends))
+        address, metrics, *endpoints = (
+            f"127.0.0.1:{port}" for port in (ports, ports + 1, ports + 2, ports + 3 + front_ends)
+        )
+        flags = [*as_flags(settings), "--admin-address", ""]
         document = {
             "run_dir": str(folder / "run"),
             "metrics": metrics,
             "listener": {"address": address},
             "colors": {color: {"endpoints": [each]} for color, each in zip(("blue", "green"), endpoints, strict=True)},
-            "servers": {"command": ["intently-server"], "flags": flags},
+            "servers": {"command": ["intently-server"], "flags": flags, "front_ends": front_ends},
             "releasing": _RELEASING,
         }
         (folder / "release.yaml").write_text(yaml.safe_dump(document))

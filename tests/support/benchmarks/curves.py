@@ -51,7 +51,9 @@ def one_form(form: str, world: World) -> None:
 def one_setting(setting: str, world: World) -> None:
     """A server with one setting changed, in turn with the one that is asked for."""
     name, _, value = setting.partition("=")
-    _in_turn(world, setting, {"server": world.server(), "other": world.server(settings={name: value})})
+    world.bundle()
+    server, other = world.together(world.server, lambda: world.server(settings={name: value}))
+    _in_turn(world, setting, {"server": server, "other": other})
     world.end(f"server {world.bundle().path.name} {setting}")
 
 
