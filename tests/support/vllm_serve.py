@@ -71,7 +71,7 @@ def _flags(engine_args: Mapping[str, Any]) -> list[str]:
         if isinstance(value, bool):
             flags.append(flag if value else flag.replace("--", "--no-", 1))
         else:
-            flags += [flag, str(value)]
+            flags += [flag, *map(str, value if isinstance(value, list) else [value])]
     return flags
 
 
