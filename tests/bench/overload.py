@@ -133,9 +133,9 @@ def _in_front_of(address: str, options: argparse.Namespace) -> Iterator[str]:
         yield envoy.address
         found = envoy.stats(
             "^cluster.blue(-first)?.(upstream_rq_(pending_overflow|retry|per_try_timeout)|upstream_cx_none_healthy"
-            "|outlier_detection.ejections_enforced_total)$"
+            "|outlier_detection.ejections_enforced_.+|health_check.failure)$"
         )
-        sys.stderr.write(f"envoy: {json.dumps(found)}\n")
+        sys.stderr.write(f"envoy: {json.dumps({name: number for name, number in found.items() if number})}\n")
 
 
 @contextlib.contextmanager

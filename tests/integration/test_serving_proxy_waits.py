@@ -51,6 +51,18 @@ async def test_a_deadline_that_passed_in_the_proxy_is_no_work_for_the_engine(ser
     assert len(server.engine.prompts) == 1
 
 
+async def test_a_deadline_that_the_proxy_tells_of_is_kept_without_grpc(server: InMemory) -> None:
+    async with one_under_way(server):
+        began = time.monotonic()
+        assert (
+            await refusal_of(server.served.intents.Classify(HELLO, metadata=came(0, timeout=1)))
+            == "DEADLINE_UNMEETABLE"
+        )
+
+        assert time.monotonic() - began >= 0.9
+        await server.engine.wait_running(1)  # it is taken from the engine, too
+
+
 async def test_a_second_try_and_a_call_that_waited_less_are_answered(server: InMemory) -> None:
     told = [came(30, attempt=2, timeout=40), came(10, timeout=20), came(30)]
     async with one_under_way(server):

@@ -18,6 +18,7 @@ from intently_server.servicer.models import ModelServicer
 from intently_server.servicer.open_streams import OpenStreams
 from intently_server.servicer.stream import StreamLimits
 from intently_server.servicer.unsent import UnsentAnswers
+from intently_server.servicer.unserved import Unserved
 from intently_server.settings import Settings
 
 _INTENT_SERVICE = intent_service_pb2.DESCRIPTOR.services_by_name["IntentService"]
@@ -97,6 +98,7 @@ def _add_services(
         services = [_INTENT_SERVICE, *([_MODEL_SERVICE] if settings.model_service else []), _HEALTH_SERVICE]
         names = [service.full_name for service in services]
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+    server.add_generic_rpc_handlers((Unserved(),))
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:

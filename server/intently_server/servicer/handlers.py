@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from intently.v1 import intent_service_pb2
-from intently_server.errors import IntentlyError, InternalFault, InvalidInput
+from intently_server.errors import DeadlineUnmeetable, IntentlyError, InternalFault, InvalidInput
 from intently_server.lifecycle import Lifecycle
 from intently_server.observer import CallObserver, Metadata, Observer
 from intently_server.servicer.batch_length import check_length
@@ -103,6 +103,7 @@ class Handlers:
         """Runs a call, ends it with the status of whatever error it raises, and tells the observer."""
         arrived, metadata = self._clock(), context.invocation_metadata() or ()
         observer = self._observer.call(name, metadata, context.peer(), arrived)
+        deadline: float | None = None
         try:
             self._lifecycle.call_began()
             # Not when the handler returns: the answer may still have to be sent, to a caller that reads slowly.
@@ -110,18 +111,20 @@ class Handlers:
             # A stream's items come after it, by themselves: how long it waited is nothing to them.
             wait = NO_WAIT if opens_stream else self._proxy_wait(context, metadata)
             caller = caller_of(context, metadata, arrived, self._max_priority, wait)
+            deadline = caller.deadline
             unsent = self._unsent.of(caller.flow)
             context.add_done_callback(lambda _: unsent.close())
             unsent.check()
-            result = await answer(Call(context, arrived, caller, observer, unsent))
+            call = Call(context, arrived, caller, observer, unsent)
+            result = await _in_time(answer(call), wait.left_s)
         except asyncio.CancelledError as error:
             if self._lifecycle.is_over:  # the server ended the call, and its caller hears that
                 observer.ended(grpc.StatusCode.UNAVAILABLE.name, self._lifecycle.refusal())
             else:
-                observer.ended(_cancelled(context), error)
+                observer.ended(self._cancelled(deadline), error)
             raise
         except grpc.aio.InternalError as error:  # a write failed: the caller has just gone
-            observer.ended(_cancelled(context), error)
+            observer.ended(self._cancelled(deadline), error)
             raise asyncio.CancelledError from error
         except Exception as error:
             return await self._fail(name, context, observer, error)
@@ -135,6 +138,11 @@ class Handlers:
         context.add_done_callback(lambda _: self._proxy_waits.end(connection))
         return self._proxy_waits.begin(connection, metadata)
 
+    def _cancelled(self, deadline: float | None) -> str:
+        """The status of a call that gRPC cancelled: its deadline passed, or the caller or the connection went away."""
+        late = deadline is not None and deadline <= self._clock()
+        return (grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED).name
+
     async def _fail(self, name: str, context: Context, observer: CallObserver, error: Exception) -> None:
         if not isinstance(error, IntentlyError):
             self._faults.tell(name, error)
@@ -145,11 +153,17 @@ class Handlers:
         await abort(context, told, trailers)
 
 
-def _cancelled(context: Context) -> str:
-    """The status of a call that gRPC cancelled: its deadline passed, or the caller or the connection went away."""
-    remaining = context.time_remaining()
-    late = remaining is not None and remaining <= 0
-    return (grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED).name
+async def _in_time(answer: Awaitable[Any], left_s: float | None) -> Any:
+    """Keeps the deadline that a proxy tells of, which gRPC need not know. One that has passed is refused by itself."""
+    if left_s is None or left_s <= 0:
+        return await answer
+    try:
+        async with asyncio.timeout(left_s) as limit:
+            return await answer
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise DeadlineUnmeetable("the deadline passed before there was an answer") from None
 
 
 async def _decoded(raw: AsyncIterator[bytes], method: MethodDescriptor) -> AsyncIterator[Message | InvalidInput]:

@@ -1,5 +1,7 @@
 """The one table from errors to gRPC statuses, and the rich status that callers get."""
 
+import contextlib
+
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
@@ -90,6 +92,10 @@ async def abort(context: "grpc.aio.ServicerContext[bytes, Message]", error: Inte
     Never returns: it raises what gRPC ends a handler with.
     """
     status = rich_status(error)
+    if isinstance(error, DeadlineUnmeetable):
+        # Envoy counts this status as a failure of the server where it comes without, as any caller could make it.
+        with contextlib.suppress(grpc.aio.UsageError):  # a stream's is sent before
+            await context.send_initial_metadata(())
     await context.abort(_CODES[status.code], status.message, trailing_metadata(error, status, more))
 
 

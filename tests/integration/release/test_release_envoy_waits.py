@@ -46,6 +46,19 @@ async def test_a_server_refuses_the_call_whose_deadline_comes_too_soon_after_its
     assert ended == {"OK": 3, "DEADLINE_UNMEETABLE": 1}
 
 
+@pytest.mark.parametrize("deadline_s", [0.001, STEP_S / 3, 1.5 * STEP_S])
+async def test_deadlines_that_one_caller_makes_too_short_take_no_server_out(deadline_s: float) -> None:
+    with judged_colors(all_to(Color.BLUE), pace=Pace(step_s=STEP_S, batch=1)) as colors:
+        async with calling(colors.envoy) as caller:
+            assert await how_it_ended(caller.intents.Classify(HELLO, timeout=20)) == "OK"
+            for _ in range(3):
+                hurried = [how_it_ended(caller.intents.Classify(HELLO, timeout=deadline_s)) for _ in range(30)]
+                assert {"DEADLINE_EXCEEDED", "DEADLINE_UNMEETABLE"} & {*await asyncio.gather(*hurried)}
+
+            assert await how_it_ended(caller.intents.Classify(HELLO, timeout=20)) == "OK"
+        assert not any(colors.envoy.stats("ejections_enforced_total").values())
+
+
 async def test_what_a_caller_says_of_a_wait_harms_nobody() -> None:
     with judged_colors(all_to(Color.BLUE), pace=Pace(step_s=STEP_S, batch=64)) as colors:
         async with calling(colors.envoy) as caller, grpc.aio.insecure_channel(colors.envoy.address) as channel:

@@ -128,7 +128,8 @@ def test_the_pin_comes_first_then_the_revision_then_the_weights() -> None:
         for route in routes_of(render(CONFIG, LAYOUT, all_to(BLUE)))
     ]
     assert all(":path" in names for names in asked)
-    assert sum(len(names) > 1 for names in asked) == 20
+    assert all("grpc-encoding" in names for names in asked)
+    assert sum(len(names) > 2 for names in asked) == 20
 
 
 def test_a_revision_that_both_serve_follows_the_weights() -> None:
@@ -207,14 +208,30 @@ def test_limits_come_from_the_configuration() -> None:
 def test_servers_are_told_since_when_every_call_waits_for_how_long_and_which_try_it_is() -> None:
     [configuration] = render(CONFIG, LAYOUT, split(GREEN, 5)).rds["resources"]
     [host] = configuration["virtual_hosts"]
+    added = [*host["request_headers_to_add"], *(route["request_headers_to_add"][0] for route in host["routes"])]
 
-    assert {each["header"]["key"]: each["header"]["value"] for each in host["request_headers_to_add"]} == {
-        "x-request-start": "t=%START_TIME(%s.%3f)%",
-        "x-intently-timeout": "%REQ(grpc-timeout)%",
+    assert {(each["header"]["key"], each["header"]["value"], each["append_action"]) for each in added} == {
+        ("x-request-start", "t=%START_TIME(%s.%3f)%", "OVERWRITE_IF_EXISTS_OR_ADD"),
+        ("x-intently-timeout", "%REQ(grpc-timeout)%", "OVERWRITE_IF_EXISTS_OR_ADD"),
     }
-    assert {each["append_action"] for each in host["request_headers_to_add"]} == {"OVERWRITE_IF_EXISTS_OR_ADD"}
-    assert host["request_headers_to_remove"] == ["x-request-start", "x-intently-timeout"]
+    assert all(route["request_headers_to_remove"] == ["x-intently-timeout"] for route in host["routes"])
     assert host["include_request_attempt_count"] is True
+
+
+def test_a_caller_s_timeout_of_a_call_never_passes_in_a_server_s_grpc() -> None:
+    snapshot = render(with_parts(traffic={"timeout": 7, "batch_timeout": 70.5}), LAYOUT, split(GREEN, 5))
+    told = {
+        route["match"]["path"].rpartition("/")[2]: [
+            (each["header"]["value"], each["append_action"])
+            for each in route["request_headers_to_add"]
+            if each["header"]["key"] == "grpc-timeout"
+        ]
+        for route in routes_of(snapshot)
+    }
+
+    assert told["Classify"] == told["Check"] == told["ListModels"] == [("8000m", "OVERWRITE_IF_EXISTS")]
+    assert told["BatchClassify"] == [("71500m", "OVERWRITE_IF_EXISTS")]
+    assert told["ClassifyStream"] == told["Watch"] == []
 
 
 def test_a_call_whose_rest_never_comes_ends_as_one_that_is_not_answered() -> None:

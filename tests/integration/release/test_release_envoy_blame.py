@@ -1,0 +1,59 @@
+"""Calls that fail by their caller's doing are not taken for a failure of the server: nobody gets it ejected by them."""
+
+import asyncio
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.envoy_in_front import envoy_in_front_of
+from support.envoy_process import EnvoyProcess
+from support.hostile.peer import connect, data, framed
+from support.in_memory_server import FAST, in_memory_server
+from support.load import generate
+
+pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
+
+IN_A_ROW = 32  # more than any number of failures that ejects
+CLASSIFY = "/intently.v1.IntentService/Classify"
+REQUEST = b"\x0a\x05hello"
+CALLS: dict[str, tuple[str, bytes, tuple[tuple[str, str], ...]]] = {
+    "a method that is closed": ("/intently.v1.ModelService/ListModels", framed(b""), ()),
+    "a stream that is closed": ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", framed(b""), ()),
+    "an encoding that gRPC has not": (
+        CLASSIFY,
+        framed(zlib.compress(REQUEST), compressed=True),
+        (("grpc-encoding", "zstd"),),
+    ),
+    "what is no protobuf": (CLASSIFY, framed(b"\xff" * 20), ()),
+    "no message": (CLASSIFY, b"", ()),
+    "a deadline of 1 ms": (CLASSIFY, framed(REQUEST), (("grpc-timeout", "1m"),)),
+    "a batch with 1 ms": ("/intently.v1.IntentService/BatchClassify", framed(b""), (("grpc-timeout", "1m"),)),
+    "a stream with 1 ms": ("/intently.v1.IntentService/ClassifyStream", framed(b""), (("grpc-timeout", "1m"),)),
+}
+
+
+@pytest.fixture(scope="module")
+def envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvoyProcess]:
+    """In front of a server that has closed what can be closed."""
+    folder: Path = tmp_path_factory.mktemp("server")
+    with (
+        in_memory_server(folder, "--no-model-service", "--no-reflection", pace=FAST) as server,
+        envoy_in_front_of(server.address) as made,
+    ):
+        yield made
+
+
+@pytest.mark.parametrize("kind", CALLS)
+async def test_calls_in_a_row_that_no_server_could_answer_take_none_out(envoy: EnvoyProcess, kind: str) -> None:
+    path, body, more = CALLS[kind]
+    async with await connect(envoy.address) as peer:
+        for _ in range(IN_A_ROW):
+            headers = peer.headers(path, *more)
+            await peer.send(headers, data(headers.stream_id, body, end=True))
+            await asyncio.sleep(0.01)  # so that answers come one by one
+        assert await peer.heard()
+
+    assert sum(envoy.stats("outlier_detection.ejections_enforced_total").values()) == 0
+    assert generate(envoy.address, 0.5, "--concurrency", "1").by_status.keys() == {"OK"}
