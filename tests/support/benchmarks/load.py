@@ -1,5 +1,6 @@
 """Studies of load: the highest rate within a latency, closed loops, one caller, Envoy's share, batches and streams."""
 
+from support.benchmarks.inside import inside
 from support.benchmarks.world import World
 
 SHARED = 64  # calls at once at which Envoy's share is measured beside one
@@ -40,8 +41,10 @@ def closed_loops(world: World) -> None:
 def one_caller(world: World) -> None:
     """One call at a time: beside the bare engine, and beside `vllm serve`, in turn."""
     flags = ("--concurrency", "1", *duration(world, 2.0), "--rounds", "3")
-    world.bench("bare", {"envoy": world.envoy(), "bare": world.bare()}, *flags)
-    world.bench("serve", {"envoy": world.envoy(), "serve": world.serve()}, *flags)
+    envoy = world.envoy()
+    with inside(world, "inside our server, ms"):
+        world.bench("bare", {"envoy": envoy, "bare": world.bare()}, *flags)
+    world.bench("serve", {"envoy": envoy, "serve": world.serve()}, *flags)
 
 
 def envoys_share(world: World) -> None:
