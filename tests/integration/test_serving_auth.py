@@ -17,6 +17,7 @@ from intently.v1.intent_service_pb2_grpc import IntentServiceStub
 from intently_server.observer import CallObserver
 from intently_server.security.bearer import BearerTokens
 from intently_server.security.tokens import reloading_tokens
+from support.admin_caller import admin_address, get
 from support.guarded_calls import CALLS, Metadata, classify, is_opened, live, models, refused
 from support.in_memory import StartInMemory
 from support.token_file import TokenFile
@@ -191,3 +192,19 @@ async def test_what_does_not_exist_is_unimplemented_with_and_unauthenticated_wit
 
     assert (await refused(models(channel, ()))).code() is grpc.StatusCode.UNAUTHENTICATED
     assert (await refused(models(channel, token_file.metadata("ann")))).code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_methods_that_strangers_invent_are_not_counted_by_their_names(
+    start_in_memory: StartInMemory, token_file: TokenFile, tmp_path: Path
+) -> None:
+    """Else they would fill the server's memory, a name at a time."""
+    ready_file = tmp_path / "ready.json"
+    server = await start_in_memory(token_file=token_file.path, ready_file=ready_file, admin_address="127.0.0.1:0")
+    for method in ("/invented.Service/Method", "/intently.v1.IntentService/Invented"):
+        call: Any = server.served.channel.unary_unary(method)
+        assert (await refused(call(b"", timeout=20))).code() is grpc.StatusCode.UNAUTHENTICATED
+
+    page = (await get(admin_address(ready_file), "/metrics")).text
+
+    assert 'rpc_method="_OTHER"' in page
+    assert "nvented" not in page

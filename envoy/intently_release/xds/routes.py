@@ -35,6 +35,9 @@ _UNDERSTOOD = {
     "treat_missing_header_as_empty": True,
 }
 _FOR = ("x-intently-timeout", "%REQ(grpc-timeout)%")
+# The caller's timeout is for their own code to keep. When it is gRPC that ends a call for it, Envoy takes that for a
+# failure of the server: five calls of one caller, each with a millisecond, and it was ejected.
+_NEVER = ("grpc-timeout", "99999999S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +113,17 @@ def _methods(traffic: Traffic, target: _Target, mirror_to: Color | None) -> list
     """One route for each method, by its exact path. A prefix would let callers invent methods, each with statistics."""
     unary: Json = {**_within(traffic.timeout), "priority": CALLS}
     batch: Json = {**_within(traffic.batch_timeout), "priority": CALLS}
-    call_s, batch_s = traffic.timeout, traffic.batch_timeout
     stream: Json = {"timeout": _UNBOUNDED, "priority": STREAMS}
     classify = dict(unary)
     if target.header is None and mirror_to is not None and traffic.mirror_percent:
         classify["request_mirror_policies"] = [_mirror(mirror_to, traffic.mirror_percent)]
     one_try = seconds(traffic.per_try_timeout)
     return [
-        _route(traffic, target, f"/{INTENT_SERVICE}/Classify", classify, one_try, call_s),
+        _route(traffic, target, f"/{INTENT_SERVICE}/Classify", classify, one_try),
         _route(traffic, target, f"/{INTENT_SERVICE}/ClassifyStream", stream),
-        _route(traffic, target, f"/{INTENT_SERVICE}/BatchClassify", batch, None, batch_s),
-        *(_route(traffic, target, f"/{MODEL_SERVICE}/{method}", unary, one_try, call_s) for method in _MODEL_METHODS),
-        _route(traffic, target, f"/{HEALTH_SERVICE}/Check", {**unary, "priority": STREAMS}, one_try, call_s),
+        _route(traffic, target, f"/{INTENT_SERVICE}/BatchClassify", batch),
+        *(_route(traffic, target, f"/{MODEL_SERVICE}/{method}", unary, one_try) for method in _MODEL_METHODS),
+        _route(traffic, target, f"/{HEALTH_SERVICE}/Check", {**unary, "priority": STREAMS}, one_try),
         _route(traffic, target, f"/{HEALTH_SERVICE}/Watch", stream),
         *(_route(traffic, target, f"/{service}/ServerReflectionInfo", stream) for service in REFLECTION_SERVICES),
     ]
@@ -135,14 +137,7 @@ def _within(limit_s: float) -> Json:
     return {"timeout": seconds(limit_s), "idle_timeout": seconds(limit_s + 1)}
 
 
-def _route(
-    traffic: Traffic,
-    target: _Target,
-    path: str,
-    action: Json,
-    one_try: str | None = None,
-    limit_s: float | None = None,
-) -> Json:
+def _route(traffic: Traffic, target: _Target, path: str, action: Json, one_try: str | None = None) -> Json:
     # `path` ignores a query, which would go on to the server; gRPC has none, and some bytes in one stop grpc.aio 1.85.
     headers: list[Json] = [{"name": ":path", "string_match": {"exact": path}}, _UNDERSTOOD]
     if target.header is not None:
@@ -155,17 +150,8 @@ def _route(
         "match": match,
         "route": {**target.action, **action, **retry},
         "request_headers_to_remove": [_FOR[0]],  # where there is nothing to tell, nothing is added
-        "request_headers_to_add": [_header(*_FOR), *([] if limit_s is None else [_server_timeout(limit_s)])],
+        "request_headers_to_add": [_header(*_FOR), _header(*_NEVER, "OVERWRITE_IF_EXISTS")],
     }
-
-
-def _server_timeout(limit_s: float) -> Json:
-    """A timeout for gRPC at the server that never passes before the route's.
-
-    The caller's, which servers are told, is for their own code to keep. When it is gRPC that ends a call for it, Envoy
-    takes that for a failure of the server: five calls of one caller, each with a millisecond, and it was ejected.
-    """
-    return _header("grpc-timeout", f"{round((limit_s + 1) * 1000)}m", "OVERWRITE_IF_EXISTS")
 
 
 def _header(key: str, value: str, action: str = "OVERWRITE_IF_EXISTS_OR_ADD") -> Json:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from intently_server.admission.admission import Admission
     from intently_server.admission.flow import Entry
 
-_EARLY_S = 0.02  # by which the caller's clock, or the network, ends a call before the deadline as it is known here
+EARLY_S = 0.02  # by which the caller's clock, or the network, ends a call before the deadline as it is known here
 _WEIGHTS = {Priority.HIGH: 4.0, Priority.NORMAL: 2.0, Priority.LOW: 1.0}
 
 
@@ -60,7 +60,7 @@ class Place:
     def expired_in_engine(self, now: float, at_least_s: float) -> bool:
         """Whether the caller gave up at its deadline, of a request that the engine was given so long before that."""
         deadline = self.caller.deadline
-        return deadline is not None and deadline - now <= _EARLY_S and deadline - self.begun >= at_least_s
+        return deadline is not None and deadline - now <= EARLY_S and deadline - self.begun >= at_least_s
 
     async def turn(self, tokens: int, stages: Stages) -> None:
         """Waits until the engine may be given the request.

@@ -45,7 +45,8 @@ def listen(
         AddressError: if the address cannot be listened on.
     """
     settings, observer = parts.settings, parts.telemetry.observer
-    interceptors = [*security.interceptors(observer), OpenStreams(settings.max_streams, observer), Decoding()]
+    ours = [*security.interceptors(observer), OpenStreams(settings.max_streams, observer), Decoding()]
+    interceptors = [Unserved(), *ours]
     server = grpc.aio.server(interceptors=interceptors, options=_channel_options(settings))
     # The rest of a larger batch would always be refused.
     max_batch_size = min(settings.max_batch_size, settings.max_in_flight)
@@ -98,7 +99,6 @@ def _add_services(
         services = [_INTENT_SERVICE, *([_MODEL_SERVICE] if settings.model_service else []), _HEALTH_SERVICE]
         names = [service.full_name for service in services]
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
-    server.add_generic_rpc_handlers((Unserved(),))
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:

@@ -59,7 +59,8 @@ def caller_of(
     Raises:
         InvalidInput: if the metadata claims a priority that does not exist.
     """
-    remaining = context.time_remaining() if wait.left_s is None else wait.left_s
+    told = [each for each in (context.time_remaining(), wait.left_s) if each is not None]
+    remaining = min(told, default=None)
     return Caller(
         flow=AUTHENTICATED.get() or context.peer(),
         priority=_priority(metadata, max_priority),

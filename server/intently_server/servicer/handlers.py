@@ -14,13 +14,14 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from intently.v1 import intent_service_pb2
+from intently_server.admission.place import EARLY_S
 from intently_server.errors import DeadlineUnmeetable, IntentlyError, InternalFault, InvalidInput
 from intently_server.lifecycle import Lifecycle
 from intently_server.observer import CallObserver, Metadata, Observer
 from intently_server.servicer.batch_length import check_length
 from intently_server.servicer.call import Call, Context, caller_of
 from intently_server.servicer.fault_log import FaultLog
-from intently_server.servicer.proxy_waits import NO_WAIT, ProxyWait, ProxyWaits
+from intently_server.servicer.proxy_waits import ProxyWait, ProxyWaits, of_stream
 from intently_server.servicer.status import abort, status_code
 from intently_server.servicer.unsent import UnsentAnswers
 from intently_server.servicer.wire_fault import explain
@@ -108,8 +109,7 @@ class Handlers:
             self._lifecycle.call_began()
             # Not when the handler returns: the answer may still have to be sent, to a caller that reads slowly.
             context.add_done_callback(lambda _: self._lifecycle.call_ended())
-            # A stream's items come after it, by themselves: how long it waited is nothing to them.
-            wait = NO_WAIT if opens_stream else self._proxy_wait(context, metadata)
+            wait = of_stream(metadata) if opens_stream else self._proxy_wait(context, metadata)
             caller = caller_of(context, metadata, arrived, self._max_priority, wait)
             deadline = caller.deadline
             unsent = self._unsent.of(caller.flow)
@@ -126,6 +126,10 @@ class Handlers:
         except grpc.aio.InternalError as error:  # a write failed: the caller has just gone
             observer.ended(self._cancelled(deadline), error)
             raise asyncio.CancelledError from error
+        except _OutOfTime:
+            trailers = observer.trailers()
+            observer.ended(grpc.StatusCode.DEADLINE_EXCEEDED.name, asyncio.CancelledError())
+            return await abort(context, DeadlineUnmeetable("the deadline passed before there was an answer"), trailers)
         except Exception as error:
             return await self._fail(name, context, observer, error)
         if trailers := observer.trailers():
@@ -140,7 +144,7 @@ class Handlers:
 
     def _cancelled(self, deadline: float | None) -> str:
         """The status of a call that gRPC cancelled: its deadline passed, or the caller or the connection went away."""
-        late = deadline is not None and deadline <= self._clock()
+        late = deadline is not None and deadline - self._clock() <= EARLY_S
         return (grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED).name
 
     async def _fail(self, name: str, context: Context, observer: CallObserver, error: Exception) -> None:
@@ -153,6 +157,10 @@ class Handlers:
         await abort(context, told, trailers)
 
 
+class _OutOfTime(Exception):
+    """The deadline that a proxy tells of has passed. For `_guarded` alone."""
+
+
 async def _in_time(answer: Awaitable[Any], left_s: float | None) -> Any:
     """Keeps the deadline that a proxy tells of, which gRPC need not know. One that has passed is refused by itself."""
     if left_s is None or left_s <= 0:
@@ -163,7 +171,7 @@ async def _in_time(answer: Awaitable[Any], left_s: float | None) -> Any:
     except TimeoutError:
         if not limit.expired():
             raise
-        raise DeadlineUnmeetable("the deadline passed before there was an answer") from None
+        raise _OutOfTime from None
 
 
 async def _decoded(raw: AsyncIterator[bytes], method: MethodDescriptor) -> AsyncIterator[Message | InvalidInput]:

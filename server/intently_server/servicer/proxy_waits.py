@@ -37,6 +37,12 @@ class ProxyWait:
 NO_WAIT = ProxyWait()
 
 
+def of_stream(metadata: Metadata) -> ProxyWait:
+    """Until when a stream's caller wants it. How long it waited is nothing to its items, which come by themselves."""
+    told = dict(metadata)
+    return ProxyWait(left_s=_timeout(told.get(TIMEOUT_METADATA))) if START_METADATA in told else NO_WAIT
+
+
 class ProxyWaits:
     """Reads since when a proxy has had a call, which it tells by metadata: "t=" and seconds since the epoch.
 
@@ -65,9 +71,11 @@ class ProxyWaits:
         known = self._connections.get(connection)
         told = {key: value for key, value in metadata if key in {START_METADATA, ATTEMPT_METADATA, TIMEOUT_METADATA}}
         wait = NO_WAIT
-        if START_METADATA in told and not connection.startswith("unix:"):  # those share a name
-            known = known or self._remember(connection)
-            wait = self._wait(known, told)
+        if START_METADATA in told:
+            wait = ProxyWait(left_s=_timeout(told.get(TIMEOUT_METADATA)))
+            if not connection.startswith("unix:"):  # those share a name
+                known = known or self._remember(connection)
+                wait = self._wait(known, told) or wait
         if known is not None:
             known.under_way += 1
             self._connections.move_to_end(connection)
@@ -80,11 +88,12 @@ class ProxyWaits:
             known.under_way -= 1
             known.idle_since = self._clock()
 
-    def _wait(self, known: "_Connection", told: dict[str, str | bytes]) -> ProxyWait:
+    def _wait(self, known: "_Connection", told: dict[str, str | bytes]) -> ProxyWait | None:
+        """None where the clocks are too far apart to be believed."""
         now = self._clock()
         took_s = self._wall() - _seconds(told[START_METADATA])
         if not abs(took_s) < _FURTHEST_S:
-            return NO_WAIT
+            return None
         self._follow_the_wall(now)
         first_try = told.get(ATTEMPT_METADATA, "1") == "1"
         ago_s = known.waited(took_s, now) if first_try else known.ago(took_s)

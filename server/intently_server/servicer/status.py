@@ -1,6 +1,6 @@
 """The one table from errors to gRPC statuses, and the rich status that callers get."""
 
-import contextlib
+import asyncio
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -94,8 +94,12 @@ async def abort(context: "grpc.aio.ServicerContext[bytes, Message]", error: Inte
     status = rich_status(error)
     if isinstance(error, DeadlineUnmeetable):
         # Envoy counts this status as a failure of the server where it comes without, as any caller could make it.
-        with contextlib.suppress(grpc.aio.UsageError):  # a stream's is sent before
+        try:
             await context.send_initial_metadata(())
+        except grpc.aio.UsageError:
+            pass  # a stream's is sent before
+        except grpc.aio.InternalError as error_of_grpc:  # the caller has just gone
+            raise asyncio.CancelledError from error_of_grpc
     await context.abort(_CODES[status.code], status.message, trailing_metadata(error, status, more))
 
 

@@ -18,20 +18,23 @@ pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 IN_A_ROW = 32  # more than any number of failures that ejects
 CLASSIFY = "/intently.v1.IntentService/Classify"
 REQUEST = b"\x0a\x05hello"
-CALLS: dict[str, tuple[str, bytes, tuple[tuple[str, str], ...]]] = {
-    "a method that is closed": ("/intently.v1.ModelService/ListModels", framed(b""), ()),
-    "a stream that is closed": ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", framed(b""), ()),
-    "an encoding that gRPC has not": (
-        CLASSIFY,
-        framed(zlib.compress(REQUEST), compressed=True),
-        (("grpc-encoding", "zstd"),),
-    ),
-    "what is no protobuf": (CLASSIFY, framed(b"\xff" * 20), ()),
-    "no message": (CLASSIFY, b"", ()),
-    "a deadline of 1 ms": (CLASSIFY, framed(REQUEST), (("grpc-timeout", "1m"),)),
-    "a batch with 1 ms": ("/intently.v1.IntentService/BatchClassify", framed(b""), (("grpc-timeout", "1m"),)),
-    "a stream with 1 ms": ("/intently.v1.IntentService/ClassifyStream", framed(b""), (("grpc-timeout", "1m"),)),
+STREAM = "/intently.v1.IntentService/ClassifyStream"
+HURRIED = (("grpc-timeout", "20m"),)
+# Path, what is sent of the body, metadata, and whether the caller says that this is all.
+CALLS: dict[str, tuple[str, bytes, tuple[tuple[str, str], ...], bool]] = {
+    "a method that is closed": ("/intently.v1.ModelService/ListModels", framed(b""), (), True),
+    "a stream that is closed": ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", framed(b""), (), True),
+    "what is no protobuf": (CLASSIFY, framed(b"\xff" * 20), (), True),
+    "no message": (CLASSIFY, b"", (), True),
+    "a deadline of 1 ms": (CLASSIFY, framed(REQUEST), (("grpc-timeout", "1m"),), True),
+    "a batch with 1 ms": ("/intently.v1.IntentService/BatchClassify", framed(b""), (("grpc-timeout", "1m"),), True),
+    "a stream with 1 ms": (STREAM, framed(b""), (("grpc-timeout", "1m"),), True),
+    "a stream that says nothing in time": (STREAM, b"", HURRIED, False),
+    "a call that says nothing in time": (CLASSIFY, b"", HURRIED, False),
+    "a watch that says nothing in time": ("/grpc.health.v1.Health/Watch", b"", HURRIED, False),
+    "a message that does not come in time": (CLASSIFY, framed(REQUEST)[:4], HURRIED, False),
 }
+UNKNOWN_ENCODING = (("grpc-encoding", "zstd"),)
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +50,38 @@ def envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvoyProcess]:
 
 @pytest.mark.parametrize("kind", CALLS)
 async def test_calls_in_a_row_that_no_server_could_answer_take_none_out(envoy: EnvoyProcess, kind: str) -> None:
-    path, body, more = CALLS[kind]
+    path, body, more, whole = CALLS[kind]
+    before = reached(envoy)
     async with await connect(envoy.address) as peer:
         for _ in range(IN_A_ROW):
             headers = peer.headers(path, *more)
-            await peer.send(headers, data(headers.stream_id, body, end=True))
+            await peer.send(headers, data(headers.stream_id, body, end=whole))
             await asyncio.sleep(0.01)  # so that answers come one by one
+        await asyncio.sleep(0.1)
+        assert await peer.heard()
+        assert reached(envoy) == before + IN_A_ROW
+        assert ejected(envoy) == 0
+
+    assert generate(envoy.address, 0.5, "--concurrency", "1").by_status.keys() == {"OK"}
+
+
+async def test_an_encoding_that_no_server_knows_does_not_come_to_one(envoy: EnvoyProcess) -> None:
+    before, packed = reached(envoy), framed(zlib.compress(REQUEST), compressed=True)
+    async with await connect(envoy.address) as peer:
+        for _ in range(IN_A_ROW):
+            headers = peer.headers(CLASSIFY, *UNKNOWN_ENCODING)
+            await peer.send(headers, data(headers.stream_id, packed, end=True))
         assert await peer.heard()
 
-    assert sum(envoy.stats("outlier_detection.ejections_enforced_total").values()) == 0
-    assert generate(envoy.address, 0.5, "--concurrency", "1").by_status.keys() == {"OK"}
+    assert reached(envoy) == before
+    assert ejected(envoy) == 0
+
+
+def reached(envoy: EnvoyProcess) -> int:
+    """Calls that went to the server."""
+    return sum(envoy.stats("^cluster.blue.upstream_rq_total$").values())
+
+
+def ejected(envoy: EnvoyProcess) -> int:
+    """How often a server was."""
+    return sum(envoy.stats("outlier_detection.ejections_enforced_total").values())
