@@ -112,11 +112,13 @@ def _deploy(world: World, made: Stack, bundle: Path) -> None:
     """Deploys it, with calls all the while that nobody tries again."""
     flags = ("--rate", f"{world.asked.rate:g}", "--timeout", "10s", *processes(world, world.asked.processes))
     load = Load(made.address, None, flags)
-    load.wait_begun()
-    began = time.monotonic()
-    done = made.run("deploy", str(bundle))
-    seconds = time.monotonic() - began
-    load.stop()
+    try:
+        load.wait_begun()
+        began = time.monotonic()
+        done = made.run("deploy", str(bundle))
+        seconds = time.monotonic() - began
+    finally:
+        load.stop()
     measured = load.result()
     told: dict[str, Any] = {"code": done.code, "seconds": round(seconds, 1), "phases_s": done.phases()}
     told |= {"failures": measured.failures, "calls": measured.sent, "load": measured.brief()}
