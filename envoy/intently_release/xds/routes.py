@@ -28,16 +28,16 @@ _UNBOUNDED = "0s"
 # Servers are told since when a call waits here, and for how long its caller will: over whatever the caller says, on
 # every route, since calls of all callers share a connection to the server, whose clock these show.
 _SINCE = ("x-request-start", "t=%START_TIME(%s.%3f)%")
+_FOR = ("x-intently-timeout", "%REQ(grpc-timeout)%")
+# The caller's timeout is for their own code to keep. When it is gRPC that ends a call for it, Envoy takes that for a
+# failure of the server: five calls of one caller, each with a millisecond, and it was ejected.
+_NEVER = ("grpc-timeout", "99999999S")
 # What gRPC's servers decompress. They answer UNIMPLEMENTED to the rest, which Envoy takes for a failure of the server.
 _UNDERSTOOD = {
     "name": "grpc-encoding",
     "string_match": {"safe_regex": {"regex": "|identity|gzip|deflate"}},
     "treat_missing_header_as_empty": True,
 }
-_FOR = ("x-intently-timeout", "%REQ(grpc-timeout)%")
-# The caller's timeout is for their own code to keep. When it is gRPC that ends a call for it, Envoy takes that for a
-# failure of the server: five calls of one caller, each with a millisecond, and it was ejected.
-_NEVER = ("grpc-timeout", "99999999S")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ def listen(
         AddressError: if the address cannot be listened on.
     """
     settings, observer = parts.settings, parts.telemetry.observer
-    ours = [*security.interceptors(observer), OpenStreams(settings.max_streams, observer), Decoding()]
-    interceptors = [Unserved(), *ours]
+    streams = OpenStreams(settings.max_streams, observer)
+    interceptors = [Unserved(), *security.interceptors(observer), streams, Decoding()]
     server = grpc.aio.server(interceptors=interceptors, options=_channel_options(settings))
     # The rest of a larger batch would always be refused.
     max_batch_size = min(settings.max_batch_size, settings.max_in_flight)

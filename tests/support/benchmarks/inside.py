@@ -9,6 +9,7 @@ from support.benchmarks.world import World
 
 _CALL = "rpc_server_call_duration_seconds"
 _STAGE = "intently_server_stage_duration_seconds"
+_LABEL = "intently_stage"
 _IN_VLLM = ("vllm:request_queue_time_seconds", "vllm:request_inference_time_seconds")
 
 Sums = dict[str, tuple[float, float]]
@@ -37,7 +38,7 @@ def sums_of(text: str) -> Sums:
     """Seconds and count of each part, by a page of metrics."""
     metrics = Metrics(text)
     stages = (
-        {sample.labels["stage"] for sample in metrics.families[_STAGE].samples} if _STAGE in metrics.families else ()
+        {sample.labels[_LABEL] for sample in metrics.families[_STAGE].samples} if _STAGE in metrics.families else ()
     )
 
     def of(name: str, **labels: str) -> tuple[float, float]:
@@ -45,7 +46,7 @@ def sums_of(text: str) -> Sums:
 
     return {
         "the call": of(_CALL),
-        **{stage: of(_STAGE, stage=stage) for stage in sorted(stages)},
+        **{stage: of(_STAGE, **{_LABEL: stage}) for stage in sorted(stages)},
         **{name: of(name) for name in _IN_VLLM if name in metrics.families},
     }
 

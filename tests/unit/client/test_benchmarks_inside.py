@@ -13,9 +13,9 @@ rpc_server_call_duration_seconds_bucket{{rpc_method="Classify",le="+Inf"}} {call
 rpc_server_call_duration_seconds_sum{{rpc_method="Classify"}} {seconds}
 rpc_server_call_duration_seconds_count{{rpc_method="Classify"}} {calls}
 # TYPE intently_server_stage_duration_seconds histogram
-intently_server_stage_duration_seconds_bucket{{stage="queue",le="+Inf"}} {calls}
-intently_server_stage_duration_seconds_sum{{stage="queue"}} {queue_s}
-intently_server_stage_duration_seconds_count{{stage="queue"}} {calls}
+intently_server_stage_duration_seconds_bucket{{intently_stage="queue",le="+Inf"}} {calls}
+intently_server_stage_duration_seconds_sum{{intently_stage="queue"}} {queue_s}
+intently_server_stage_duration_seconds_count{{intently_stage="queue"}} {calls}
 """
 
 
