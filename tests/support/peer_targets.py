@@ -55,8 +55,8 @@ class Said:
         name = "-".join(map(str, tokens))
         self._prompts, self._file = folder / f"prompts-{name}.jsonl", folder / f"texts-{name}.jsonl"
         count = min(max(_ALL_TOKENS // sum(tokens) * 2, _LEAST), _MOST)
-        self._texts = tuple(made_texts(bundle.path, tokens, count))
-        self._file.write_text("".join(json.dumps({"text": text}) + "\n" for text in self._texts))
+        self.texts = tuple(made_texts(bundle.path, tokens, count))
+        self._file.write_text("".join(json.dumps({"text": text}) + "\n" for text in self.texts))
 
     def flags(self, target: str, *, ids: bool = False) -> list[str]:
         """Of `intently bench`, where it measures that target, alone or beside our server.
@@ -66,7 +66,7 @@ class Said:
         tokenizing.
         """
         if ids and target.startswith("http:"):
-            self._prompts.write_text("".join(as_prompts(self._texts, self._bundle)))
+            self._prompts.write_text("".join(as_prompts(self.texts, self._bundle)))
             return ["--utterances", str(self._prompts)]
         frame = ["--bundle", str(self._bundle.path)] if target.startswith("http:") else []
         return ["--utterances", str(self._file), *frame]

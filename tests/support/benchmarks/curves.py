@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from support.benchmarks.agreement import Compared, compared
 from support.benchmarks.asked import Model
 from support.benchmarks.load import duration, processes
 from support.benchmarks.world import World
@@ -53,8 +54,18 @@ def one_setting(setting: str, world: World) -> None:
     name, _, value = setting.partition("=")
     world.bundle()
     server, other = world.together(world.server, lambda: world.server(settings={name: value}))
+    texts, labels = world.said().texts, world.asked.model.labels
+    world.record.note(**_told(compared(server, other, texts, labels)))
     _in_turn(world, setting, {"server": server, "other": other})
     world.end(f"server {world.bundle().path.name} {setting}")
+
+
+def _told(found: Compared) -> dict[str, float]:
+    return {
+        "greatest difference of a confidence": found.difference,
+        "of the same server twice": found.noise,
+        "the greatest confidence": found.most,
+    }
 
 
 def _beside_ours(world: World, name: str, model: Model, role: str) -> None:

@@ -41,12 +41,14 @@ class FoundRate:
     Attributes:
         role: What the target is.
         per_s: Sends a second at the rate that passed; 0.0 if none did.
+        asked: That rate; of Poisson arrivals, now more and now less come.
         failed_above: The lowest rate that failed; None if none did.
         confirmed: Whether it passed each time.
     """
 
     role: str
     per_s: float
+    asked: float
     failed_above: float | None
     confirmed: bool
 
@@ -70,7 +72,9 @@ def legs(runs: Mapping[str, Any]) -> list[Leg]:
 def found_rates(runs: Mapping[str, Any]) -> list[FoundRate]:
     """What each search of a record found."""
     return [
-        FoundRate(_role(run, each["target"]), each["sent_per_s"], each["failed_above"], each["confirmed"])
+        FoundRate(
+            _role(run, each["target"]), each["sent_per_s"], each["rate"] or 0.0, each["failed_above"], each["confirmed"]
+        )
         for run in runs.values()
         for each in run["report"].get("found", [])
     ]

@@ -90,7 +90,8 @@ def _sections(records: Records) -> Iterator[tuple[str, str, str]]:
         yield "forms", "Other formats", _of_forms(forms)
     for name, record in records.items():
         if name.startswith("setting-"):
-            yield name, f"`{name.removeprefix('setting-')}`", tables.of_legs(record["runs"], "run")
+            parts = [tables.of_legs(record["runs"], "run"), _noted(record)]
+            yield name, f"`{name.removeprefix('setting-')}`", "\n\n".join(filter(None, parts))
 
 
 def _of_forms(forms: Records) -> str:

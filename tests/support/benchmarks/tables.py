@@ -42,20 +42,14 @@ def of_rates(runs: Mapping[str, Any]) -> str:
         (
             NAMES[each.role],
             f"{each.per_s:,.0f}" if each.per_s else "none",
+            f"{each.asked:,.0f}" if each.asked else "none",
             "-" if each.failed_above is None else f"{each.failed_above:,.0f}",
             "yes" if each.confirmed else "no",
         )
         for each in found
     ]
-    lines = [table(("", "calls/s", "failed at", "passed again"), rows)]
-    for name, run in runs.items():
-        told = run["report"].get("ratios", {}).get("ratio")
-        if told and ratio(runs, name) is not None:
-            within = (
-                "" if told["low"] is None or told["high"] is None else f" ({told['low']:.3f} to {told['high']:.3f})"
-            )
-            lines.append(f"{NAMES[found[0].role]}, over {NAMES[found[1].role]}: **{told['value']:.3f}**{within}")
-    return "\n\n".join(lines)
+    lines = [table(("", "calls/s", "of asked", "failed at", "passed again"), rows)]
+    return "\n\n".join([*lines, *_ratios(runs, [each.role for each in found])])
 
 
 def of_legs(runs: Mapping[str, Any], what: str = "", *, whole: bool = False) -> str:
@@ -71,7 +65,18 @@ def of_legs(runs: Mapping[str, Any], what: str = "", *, whole: bool = False) -> 
         name = leg.run if whole else leg.run.rpartition(" ")[0]
         named = (name, NAMES[leg.role]) if what else (NAMES[leg.role],)
         rows.append((*named, _load(leg), *_figures(leg), str(leg.errors)))
-    return table(heads, rows)
+    beside = [line for name, run in runs.items() for line in _ratios({name: run}, [*run["roles"]])]
+    return "\n\n".join([table(heads, rows), *beside])
+
+
+def _ratios(runs: Mapping[str, Any], roles: Sequence[str]) -> Iterator[str]:
+    """What the first target did in each run, over the second: answers a second, and where it lies by chance."""
+    for name, run in runs.items():
+        told = run["report"].get("ratios", {}).get("ratio")
+        if told and ratio(runs, name) is not None:
+            ends = told["low"], told["high"]
+            within = "" if None in ends else f" ({ends[0]:.3f} to {ends[1]:.3f})"
+            yield f"{name}: {NAMES[roles[0]]}, over {NAMES[roles[1]]}: **{told['value']:.3f}**{within}"
 
 
 def of_loops(runs: Mapping[str, Any]) -> str:

@@ -63,10 +63,12 @@ def wanted(records: Records) -> list[Wanted]:
 
 
 def _of_rates(runs: Mapping[str, Any]) -> float | None:
+    """By what was sent or by what was asked for, whichever is less: the luck of arrivals is not ours to take."""
     found = found_rates(runs)
-    if len(found) != 2 or not found[1].per_s:
+    if len(found) != 2 or not found[1].per_s or not found[1].asked:
         return None
-    return found[0].per_s / found[1].per_s
+    first, second = found
+    return min(first.per_s / second.per_s, first.asked / second.asked)
 
 
 def _more_than_bare(runs: Mapping[str, Any]) -> float | None:

@@ -59,12 +59,13 @@ def leg(target: str, per_s: float, *ms: float, at_once: int | None = 1, rate: fl
     }
 
 
-def found(target: str, per_s: float, failed_above: float) -> dict[str, Any]:
+def found(target: str, per_s: float, failed_above: float, asked: float | None = None) -> dict[str, Any]:
     """What a search found on a target."""
     probe = {"rate": per_s, "passed": True, "value_s": 0.07, "sent_per_s": per_s}
     return {
         "target": target,
         "slo": {"percentile": 99.0, "limit_s": 0.082},
+        "rate": asked or per_s,
         "sent_per_s": per_s,
         "failed_above": failed_above,
         "confirmed": True,
@@ -116,6 +117,15 @@ def test_what_is_wanted_is_held_against_what_was_measured(records: Path) -> None
     assert figures["two GPUs, over one"].met is None
 
 
+def test_more_arrivals_than_were_asked_for_are_no_merit(tmp_path: Path) -> None:
+    lucky = [found(OURS, 1000, 1100, asked=900), found(PEER, 1000, 1030, asked=1000)]
+    recorded(tmp_path, "rate-beside-serve", rate={"kind": "search", "runs": [], "found": lucky})
+
+    over_serve = next(each for each in wanted(load_records(tmp_path)) if "vllm serve" in each.what)
+
+    assert over_serve.measured == pytest.approx(0.9)
+
+
 def test_a_search_tells_rates(records: Path) -> None:
     rates = found_rates(load_records(records)["rate-beside-serve"]["runs"])
     assert [(each.role, each.per_s, each.failed_above) for each in rates] == [
@@ -128,7 +138,7 @@ def test_the_page_tells_what_was_measured_and_no_more(records: Path, tmp_path: P
     page = tmp_path / "benchmarks.md"
     write_page(records, page)
     text = page.read_text()
-    assert "|`vllm serve`|1,000|1,030|yes|" in text
+    assert "|`vllm serve`|1,000|1,000|1,030|yes|" in text
     assert "**1.900** (1.800 to 2.000)" in text
     assert "850 / 20.0 / 30.0" in text
     assert "## Streams" not in text
