@@ -44,16 +44,26 @@ def decide(
         candidates: Rows that make sense here; empty for all. Out of scope is decided before they are applied.
         top_k: Predictions to return at most.
         min_confidence: Predictions below it are left out.
+
+    Raises:
+        ValueError: if there are fewer logits than intents.
     """
+    if len(logits) < len(intents):
+        raise ValueError(f"{len(logits)} logits are too few for {len(intents)} intents")
     full = probabilities(logits, calibration.temperature)
     out_of_scope = out_of_scope_confidence(full, len(intents))
-    rows = np.asarray(candidates if len(candidates) else range(len(intents)), dtype=np.intp)
-    confidences = probabilities(logits[rows], calibration.temperature) if len(candidates) else full[rows]
+    if len(candidates):
+        names: Sequence[str] = [intents[row] for row in candidates]
+        scores = logits[np.asarray(candidates, dtype=np.intp)]
+        confidences = probabilities(scores, calibration.temperature)
+    else:
+        names, scores, confidences = intents, logits[: len(intents)], full[: len(intents)]
     order = np.argsort(-confidences, kind="stable")
+    first = order[: max(top_k, 2)]
+    # As lists: to take numbers out of arrays one by one costs more than all the rest.
+    listed = zip(first.tolist(), confidences[first].tolist(), scores[first].tolist(), strict=True)
     best = [
-        Prediction(intents[rows[i]], float(confidences[i]), float(logits[rows[i]]))
-        for i in order[: max(top_k, 2)]
-        if confidences[i] >= min_confidence
+        Prediction(names[row], confidence, score) for row, confidence, score in listed if confidence >= min_confidence
     ]
     close = len(order) > 1 and confidences[order[0]] - confidences[order[1]] < calibration.ambiguity_margin
     if out_of_scope >= calibration.out_of_scope_threshold:

@@ -1,7 +1,7 @@
 """IntentService: unary, batch and stream."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from intently.v1 import intent_service_pb2 as pb
 from intently_server.classifier import Classifier
@@ -63,7 +63,7 @@ class IntentServicer:
         faults = [each for each in answers if isinstance(each, _FAULTS)]
         if len(faults) == size:
             raise faults[0]
-        return pb.BatchClassifyResponse(results=[_result(each) for each in answers])
+        return _batch(answers)
 
     async def ClassifyStream(  # noqa: N802
         self, messages: AsyncIterator[pb.ClassifyStreamRequest | InvalidInput], call: Call
@@ -131,10 +131,15 @@ class IntentServicer:
             return InternalFault()
 
 
-def _result(answer: pb.ClassifyResponse | IntentlyError) -> pb.BatchClassifyResult:
-    if isinstance(answer, IntentlyError):
-        return pb.BatchClassifyResult(error=rich_status(answer))
-    return pb.BatchClassifyResult(response=answer)
+def _batch(answers: Sequence[pb.ClassifyResponse | IntentlyError]) -> pb.BatchClassifyResponse:
+    batch = pb.BatchClassifyResponse()
+    for each in answers:
+        result = batch.results.add()
+        if isinstance(each, IntentlyError):
+            result.error.CopyFrom(rich_status(each))
+        else:
+            result.response.CopyFrom(each)
+    return batch
 
 
 def _reason(error: BaseException) -> BaseException:

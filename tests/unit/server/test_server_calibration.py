@@ -157,3 +157,8 @@ def test_a_single_candidate_has_no_runner_up() -> None:
 
     assert decision.outcome is Outcome.MATCHED
     assert {p.intent: p.confidence for p in decision.predictions} == pytest.approx({"intent_2": 1.0})
+
+
+def test_fewer_logits_than_intents_are_no_decision() -> None:
+    with pytest.raises(ValueError, match="2 logits are too few for 3 intents"):
+        decide(logits_of(0.5, 0.5), named(3), PLAIN, top_k=5)
