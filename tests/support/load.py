@@ -15,6 +15,7 @@ from typing import Any
 _CONCURRENCIES = (8, 16, 32, 64, 128)
 _MORE = 1.05  # times the goodput must come of twice the concurrency, or the server is saturated
 _EXTRA_S = 90.0  # for its processes to start and its last calls to end
+_SEARCH_S = 600.0
 _ENDLESS_S = 24 * 3600.0
 _POLL_S = 0.02
 _SECOND = re.compile(rb"^second \d", re.MULTILINE)  # of its progress, once the warm-up is over
@@ -172,6 +173,26 @@ def saturate(address: str, seconds: float, *flags: str) -> dict[int, Measured]:
 def sustainable_rate(runs: Mapping[int, Measured]) -> float:
     """The best goodput of those runs, in utterances a second."""
     return max(run.goodput for run in runs.values())
+
+
+def rate_within(address: str, slo: str, *flags: str) -> float:
+    """The highest rate of an open loop of calls, in sends a second, at which a latency is kept; what fails is late.
+
+    Args:
+        address: HOST:PORT of the server.
+        slo: As `intently bench --slo` takes it.
+        flags: Of `intently bench`.
+
+    Raises:
+        RuntimeError: if there is none; the text is what it said.
+    """
+    command = [sys.executable, "-m", "intently.bench", "--address", address, "--slo", slo, "--allow-limited"]
+    command += ["--json", "-", "--progress", "off", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SEARCH_S, check=False)
+    found = json.loads(done.stdout)["found"] if done.stdout else []
+    if not found or not found[0]["rate"]:
+        raise RuntimeError(done.stderr)
+    return float(min(found[0]["rate"], found[0]["sent_per_s"]))
 
 
 def verdict_of(runs: Iterable[Measured]) -> dict[str, bool]:
