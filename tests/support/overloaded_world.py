@@ -8,7 +8,7 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from intently_server.admission import Admission, Bounds
 from intently_server.errors import IntentlyError, Overloaded
@@ -25,12 +25,11 @@ _PROXY_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer to a call that began `entered_s` after the world did; of a batch, it may take its time."""
+    """An answer to a call that began `entered_s` after the world did."""
 
     front_end: int
     entered_s: float
     took_s: float
-    of_batch: bool = False
 
 
 @dataclass(slots=True)
@@ -42,21 +41,12 @@ class World:
         proxied: Whether each waits in a proxy first, which has so many of them under way.
         front_ends: How many, each with a part of the bounds.
         alone_s: For how long the first of them alone is called.
-        step_s: Seconds of the engine's step, on average.
-        unsteady: How much longer or shorter one is than the one before, as a standard deviation; from 0.6 to twice the
-            average.
-        seconds: That it lives.
-        of_batches: Share of the requests that are a batch's, and may wait for as long as they like.
     """
 
     rate: float
     proxied: bool = False
     front_ends: int = 1
     alone_s: float = 0.0
-    step_s: float = STEP_S
-    unsteady: float = 0.0
-    seconds: float = SECONDS
-    of_batches: float = 0.0
     now: float = 100.0
     waiting: deque[asyncio.Event] = field(default_factory=deque)
     answers: list[Answer] = field(default_factory=list)
@@ -65,27 +55,24 @@ class World:
     proxy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PROXY_AT_ONCE))
 
     async def run(self) -> "World":
-        """Lives for so many seconds."""
+        """Lives through SECONDS."""
         count = self.front_ends
         bounds = Bounds(1024 // count, 1_000_000 // count, 256 // count, MAX_WAIT_S)
         parts = [Admission(bounds, lambda: self.now) for _ in range(count)]
         tasks: list[asyncio.Task[None]] = []
-        began, steps = self.now, self._steps()
-        step_at = self.now + next(steps)
-        calls, batches = self._calls(), random.Random(2)
+        began, step_at = self.now, self.now + STEP_S
+        calls = self._calls()
         due, front_end = next(calls)
-        while self.now < began + self.seconds:
+        while self.now < began + SECONDS:
             while began + due <= self.now:
-                of_batch = batches.random() < self.of_batches
-                caller = "batch" if of_batch else str(len(tasks) // count % _CALLERS)
-                asked = Caller(caller, patient=of_batch)
-                tasks.append(asyncio.create_task(self._ask(parts[front_end], front_end, asked, began)))
+                caller = str(len(tasks) // count % _CALLERS)
+                tasks.append(asyncio.create_task(self._ask(parts[front_end], front_end, caller, began)))
                 due, front_end = next(calls)
             await _settle()
             self.most_in_flight = max(self.most_in_flight, sum(part.load().in_flight for part in parts))
             self.now += _TICK_S
             if self.now >= step_at - 1e-9:
-                step_at += next(steps)
+                step_at += STEP_S
                 for _ in range(min(BATCH, len(self.waiting))):
                     self.waiting.popleft().set()
                 await _settle()
@@ -98,18 +85,10 @@ class World:
         """Of the calls that began then or later, in order."""
         return sorted(answer.took_s for answer in self.answers if answer.entered_s >= since_s)
 
-    def goodput(self, since_s: float = WARM_UP_S, until_s: float | None = None) -> float:
-        """Answers a second to calls that began between these; until the end, if that is not said."""
-        until_s = self.seconds if until_s is None else until_s
+    def goodput(self, since_s: float = WARM_UP_S, until_s: float = SECONDS) -> float:
+        """Answers a second to calls that began between these."""
         count = sum(since_s <= answer.entered_s < until_s for answer in self.answers)
         return count / (until_s - since_s)
-
-    def _steps(self) -> Iterator[float]:
-        """Seconds of each step, which are like those of the step before."""
-        chance, times = random.Random(1), 1.0
-        while True:
-            yield self.step_s * times
-            times = min(2.0, max(0.6, times + 0.1 * (1 - times) + chance.gauss(0, self.unsteady)))
 
     def _calls(self) -> Iterator[tuple[float, int]]:
         """When each call comes, and to which front end."""
@@ -119,15 +98,15 @@ class World:
             number += 1
             yield due, number % self.front_ends if due >= self.alone_s else 0
 
-    async def _ask(self, admission: Admission, front_end: int, caller: Caller, began: float) -> None:
+    async def _ask(self, admission: Admission, front_end: int, caller: str, began: float) -> None:
         entered = self.now
         async with self.proxy if self.proxied else contextlib.nullcontext():
             if await self._is_answered(admission, caller, entered):
-                self.answers.append(Answer(front_end, entered - began, self.now - entered, caller.patient))
+                self.answers.append(Answer(front_end, entered - began, self.now - entered))
 
-    async def _is_answered(self, admission: Admission, caller: Caller, entered: float) -> bool:
+    async def _is_answered(self, admission: Admission, caller: str, entered: float) -> bool:
         try:
-            with admission.enter(replace(caller, waited_s=self.now - entered)) as place:
+            with admission.enter(Caller(caller, waited_s=self.now - entered)) as place:
                 await place.turn(10, Stages(entered))
                 done = asyncio.Event()
                 self.waiting.append(done)

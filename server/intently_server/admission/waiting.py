@@ -9,9 +9,6 @@ from intently_server.admission.place import Place
 from intently_server.errors import DeadlineUnmeetable, Overloaded
 from intently_server.types import Stages
 
-_LONGER = 1.5  # than of late, on average, may an answer take once its turn has come
-_HARDLY = 0.2  # of the longest wait: who waited no longer is not late, however slow the engine is
-_SLOWER = "its turn did not come in time: this server has become slower, or others came first"
 TOO_LATE = "the deadline would pass before an answer, by how long answers take at present"
 
 Refusal = Callable[[str, float], Overloaded]
@@ -29,7 +26,7 @@ class Waiting:
 
     def __init__(self, max_wait_s: float, clock: Callable[[], float], overloaded: Refusal) -> None:
         self._queue: FairQueue[Place] = FairQueue()
-        self._max_wait_s = max_wait_s
+        self._longest_s = TRUSTED_SHARE * max_wait_s
         self._clock = clock
         self._overloaded = overloaded
 
@@ -75,50 +72,34 @@ class Waiting:
             Overloaded: if others took its place, or if the wait becomes longer than was expected.
             DeadlineUnmeetable: if its turn came too late for the deadline.
         """
-        left_s = TRUSTED_SHARE * self._max_wait_s - (self._clock() - place.entered) - spent_s
+        left_s = self._longest_s - (self._clock() - place.entered) - spent_s
         try:
             async with asyncio.timeout(None if place.caller.patient else max(0.0, left_s)):
                 await started
         except TimeoutError:
-            raise self._overloaded(_SLOWER, 0.0) from None
+            raise self._overloaded(
+                "its turn did not come in time: this server has become slower, or others came first", 0.0
+            ) from None
         finally:
             if place.entry is not None:
                 self._queue.withdraw(place.entry)
                 place.entry = None
 
-    def pop(self, least_s: float | None = None) -> Place | None:
+    def pop(self, least_s: float = 0.0) -> Place | None:
         """Takes the place whose turn it is, which `turn` then returns for; None if nothing waits.
 
         Args:
-            least_s: Seconds that an answer takes once the turn has come, by those of late; None where nothing is known
-                of it. Those whose answers would come after their deadline are refused, and those who waited so long
-                that theirs would come after the longest wait: what they wait for would be lost on them.
+            least_s: Those whose deadlines leave less are refused: what they wait for would be lost on them.
         """
         while (place := self._queue.pop()) is not None:
             place.entry = None
             if place.started is None or place.started.done():  # it was cancelled, and is about to leave
                 continue
-            refusal = self._too_late(place, least_s)
-            if refusal is None:
+            deadline = place.caller.deadline
+            if deadline is None or deadline - self._clock() >= least_s:
                 place.started.set_result(None)
                 return place
-            place.started.set_exception(refusal)
-        return None
-
-    def _too_late(self, place: Place, least_s: float | None) -> Overloaded | DeadlineUnmeetable | None:
-        """Why it is, if it is.
-
-        Who waited little is taken in any case: whoever came in its place would stay in the engine for as long. Else
-        nobody but those who may wait for ever would ever get into a slow one.
-        """
-        now, caller = self._clock(), place.caller
-        if caller.deadline is not None and caller.deadline - now < (least_s or 0.0):
-            return DeadlineUnmeetable(TOO_LATE)
-        if least_s is None or caller.patient:
-            return None
-        longest_s = max(_HARDLY * self._max_wait_s, self._max_wait_s - _LONGER * least_s)
-        if now - place.entered + caller.waited_s > longest_s:
-            return self._overloaded(_SLOWER, 0.0)
+            place.started.set_exception(DeadlineUnmeetable(TOO_LATE))
         return None
 
     def last_of_heaviest(self) -> Place | None:

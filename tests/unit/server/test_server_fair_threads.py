@@ -182,21 +182,3 @@ async def test_a_flood_that_needs_no_thread_takes_no_place_from_a_few_that_wait_
 
     pool.let_go(2)
     assert await asyncio.gather(*modest) == ["modest"] * 2
-
-
-async def test_a_thread_is_not_given_to_a_request_whose_deadline_has_passed() -> None:
-    now, gate, ran = [100.0], threading.Event(), []
-    admission = Admission(Bounds(64), lambda: now[0])
-    threads = admission.threads(1, "test")
-    with admission.enter(Caller("1")) as first, admission.enter(Caller("2", deadline=100.2)) as second:
-        running = asyncio.create_task(threads.run(first, LONG, gate.wait))
-        await asyncio.sleep(0)
-        late = asyncio.create_task(threads.run(second, LONG, lambda: ran.append("late")))
-        await asyncio.sleep(0)
-        now[0] = 100.3
-        gate.set()
-
-        with pytest.raises(DeadlineUnmeetable):
-            await late
-        assert await running
-    assert ran == []
