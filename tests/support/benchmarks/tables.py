@@ -49,7 +49,7 @@ def of_rates(runs: Mapping[str, Any]) -> str:
         for each in found
     ]
     lines = [table(("", "calls/s", "of asked", "failed at", "passed again"), rows)]
-    return "\n\n".join([*lines, *_ratios(runs, [each.role for each in found])])
+    return "\n\n".join([*lines, *_ratios(runs)])
 
 
 def of_legs(runs: Mapping[str, Any], what: str = "", *, whole: bool = False) -> str:
@@ -65,18 +65,18 @@ def of_legs(runs: Mapping[str, Any], what: str = "", *, whole: bool = False) -> 
         name = leg.run if whole else leg.run.rpartition(" ")[0]
         named = (name, NAMES[leg.role]) if what else (NAMES[leg.role],)
         rows.append((*named, _load(leg), *_figures(leg), str(leg.errors)))
-    beside = [line for name, run in runs.items() for line in _ratios({name: run}, [*run["roles"]])]
-    return "\n\n".join([table(heads, rows), *beside])
+    return "\n\n".join([table(heads, rows), *_ratios(runs)])
 
 
-def _ratios(runs: Mapping[str, Any], roles: Sequence[str]) -> Iterator[str]:
+def _ratios(runs: Mapping[str, Any]) -> Iterator[str]:
     """What the first target did in each run, over the second: answers a second, and where it lies by chance."""
     for name, run in runs.items():
         told = run["report"].get("ratios", {}).get("ratio")
         if told and ratio(runs, name) is not None:
+            first, second, *_ = run["roles"]
             ends = told["low"], told["high"]
             within = "" if None in ends else f" ({ends[0]:.3f} to {ends[1]:.3f})"
-            yield f"{name}: {NAMES[roles[0]]}, over {NAMES[roles[1]]}: **{told['value']:.3f}**{within}"
+            yield f"{name}: {NAMES[first]}, over {NAMES[second]}: **{told['value']:.3f}**{within}"
 
 
 def of_loops(runs: Mapping[str, Any]) -> str:
