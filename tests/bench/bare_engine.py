@@ -29,7 +29,6 @@ from intently_server.settings import Settings
 from support.engine_settings import vllm_config
 
 _END_WITHIN_S = 20.0
-_WATCH_INTERVAL_S = 0.5  # how often new processes of a starting engine are looked for
 
 
 class BareEngine:
@@ -59,12 +58,7 @@ class BareEngine:
     async def open(self) -> None:
         """See `Traffic`: 20 s to several minutes."""
         prepare_environment(self._settings.engine_log_level)
-        building = asyncio.ensure_future(asyncio.to_thread(self._build))
-        while not building.done():
-            self._guard.watch(child_processes(self._others))
-            await asyncio.wait([building], timeout=_WATCH_INTERVAL_S)
-        self._engine = building.result()
-        self._guard.watch(child_processes(self._others))
+        self._engine = await asyncio.to_thread(self._build)
         await self._encode(next(self._prompts))
 
     async def call(self, number: int) -> Answer:  # noqa: ARG002  # there are no connections
@@ -92,7 +86,8 @@ class BareEngine:
         self._vllm, self._inputs = importlib.import_module("vllm"), importlib.import_module("vllm.inputs")
         config = vllm_config(self._settings, self._bundle)
         llm = importlib.import_module("vllm.v1.engine.async_llm").AsyncLLM
-        return llm.from_engine_args(self._vllm.AsyncEngineArgs(**config.engine_args()))
+        with self._guard.marking():
+            return llm.from_engine_args(self._vllm.AsyncEngineArgs(**config.engine_args()))
 
     async def _encode(self, token_ids: Sequence[int]) -> None:
         params = self._vllm.PoolingParams(task="classify", use_activation=False)

@@ -17,8 +17,10 @@ def mark_children() -> str:
     return os.environ.setdefault(MARK, uuid.uuid4().hex)
 
 
-def left_behind(mark: str, within_s: float = 5.0) -> list[str]:
-    """Processes with the mark that have not ended `within_s` from now, as text for people.
+def left_behind(mark: str, within_s: float = 60.0) -> list[str]:
+    """Processes with the mark that have not ended `within_s` from now: a full machine takes its time to end one.
+
+    As text for people: each with the test that started it.
 
     The resource tracker of Python's multiprocessing is none of them: it ends with the process that it serves.
     """
@@ -49,20 +51,24 @@ def end(process: "subprocess.Popen[bytes]", within_s: float) -> None:
 def _marked(mark: str) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         try:
-            ours = process.pid != os.getpid() and _is_marked(process.pid, mark)
+            ours = process.pid != os.getpid() and f"{MARK}={mark}" in _environment(process.pid)
             if ours and process.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in _describe(process):
                 yield process
         except (psutil.NoSuchProcess, OSError):
             continue
 
 
-def _is_marked(pid: int, mark: str) -> bool:
-    """Whether its environment has the mark. psutil's reading of it ends where vLLM's processes have put their title."""
-    return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+def _environment(pid: int) -> list[str]:
+    """Variables it was started with, NAME=VALUE. psutil's reading ends where vLLM's processes have put their title."""
+    return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
 
 
 def _describe(process: psutil.Process) -> str:
+    """Its id, state, parent and command, and which test it was started in."""
     try:
-        return f"{process.pid} {' '.join(process.cmdline())}"
-    except psutil.Error:
+        with process.oneshot():
+            what = f"{process.pid} ({process.status()}, of {process.ppid()}) {' '.join(process.cmdline()).strip()}"
+        started_in = [each for each in _environment(process.pid) if each.startswith("PYTEST_CURRENT_TEST=")]
+        return " ".join([what, *started_in])
+    except (psutil.Error, OSError):
         return f"{process.pid}"

@@ -16,8 +16,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import psutil
-
 from intently_server.bundle import Bundle
 from intently_server.engine.base import EngineLoad, EngineOutput
 from intently_server.engine.engine_figures import EngineFigures, Figures
@@ -76,10 +74,10 @@ async def launch(
     # Inherited, as by vLLM's processes.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
     try:
-        process = _start(pace, paths)
+        with guard.marking():
+            process = _start(pace, paths)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    guard.watch([psutil.Process(process.pid)])
     return PacedCore(process)
 
 

@@ -1,6 +1,7 @@
-"""The guard's own program, run by ProcessGuard.
+"""The guard's own program, run by ProcessGuard with the value of its mark.
 
-It reads process ids and absolute paths of folders, a line each; at the end of input it kills those and removes these.
+It reads process ids and absolute paths of folders, a line each. At the end of input it kills those, and all processes
+that have the mark in their environment, and removes these folders.
 """
 
 import contextlib
@@ -8,7 +9,14 @@ import os
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
+
+MARK = "ENGINE_OF_SERVER"
+"""Environment variable whose value says by which guard a process is to be ended."""
+
+_ROUNDS = 100  # what starts a process while it is being killed leaves that to the next round
+_ROUND_S = 0.02
 
 
 def start_time(pid: int) -> str:
@@ -20,19 +28,41 @@ def start_time(pid: int) -> str:
     return stat.rpartition(")")[2].split()[19]  # field 22 of proc(5): the name before it may hold anything
 
 
+def marked(value: str) -> list[int]:
+    """Processes that were started with this mark, but for this one. Those that have ended have no environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if f"{MARK}={value}".encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def kill(pid: int) -> None:
+    """Kills a process, if it has not just ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def main() -> None:
     """Waits for the end of input, which is the end of whoever started this, and leaves nobody behind."""
-    started, folders = {}, []
+    mark, started, folders = sys.argv[1], {}, []
     for line in sys.stdin:
         if line.startswith("/"):
             folders.append(line.rstrip("\n"))
             continue
         pid = int(line)
         started[pid] = start_time(pid)
-    for pid, time in started.items():
-        if time and start_time(pid) == time:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended; the others are still to be killed
-                os.kill(pid, signal.SIGKILL)
+    for pid, when in started.items():
+        if when and start_time(pid) == when:
+            kill(pid)
+    for _ in range(_ROUNDS):
+        left = marked(mark)
+        if not left:
+            break
+        for pid in left:
+            kill(pid)
+        time.sleep(_ROUND_S)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,35 +2,55 @@
 
 vLLM's engine core outlives a server that is killed (SIGKILL, out of memory), and goes on holding the GPU's memory: seen
 with 0.25.1 and 0.32.0. The guard is a small process that reads a pipe. The pipe ends when the server does, and then the
-guard kills what it was told of, and removes the folders that it was told of.
+guard kills what has its mark and what it was told of, and removes the folders that it was told of.
 """
 
+import asyncio
 import contextlib
 import logging
+import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Sequence
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
 
+from intently_server.engine import guard_script
+
 logger = logging.getLogger(__name__)
 
-GUARD_SCRIPT = Path(__file__).with_name("guard_script.py")
+GUARD_SCRIPT = Path(guard_script.__file__)
 _LEFTOVER_GRACE_S = 0.2
+_LOOK_EVERY_S = 0.5  # whether the guard lives
 
 
 class ProcessGuard:
-    """Kills the processes it is told of once this process is gone. Linux only.
+    """Kills processes once this one is gone: those that were started in its `marking`, with all that they start, and
+    those it is told of. Linux only.
 
     It has a session of its own, so that Ctrl-C in a terminal does not end it before its time. Where it is killed
-    nevertheless, another is started once there is something to tell it.
+    nevertheless, another is started.
     """
 
     def __init__(self) -> None:
+        self._mark = uuid.uuid4().hex
         self._told: set[int] = set()
         self._folders: list[Path] = []
-        self._process = _start()
+        self._process = _start(self._mark)
+
+    @contextlib.contextmanager
+    def marking(self) -> Iterator[None]:
+        """Whatever this process starts in the block must not outlive it, nor what that starts in its turn."""
+        before = os.environ.get(guard_script.MARK)
+        os.environ[guard_script.MARK] = self._mark
+        try:
+            yield
+        finally:
+            del os.environ[guard_script.MARK]
+            if before is not None:
+                os.environ[guard_script.MARK] = before
 
     def watch(self, processes: Iterable[psutil.Process]) -> None:
         """Adds processes to those that must not outlive this one."""
@@ -43,8 +63,15 @@ class ProcessGuard:
         self._folders.append(folder)
         self._tell([folder])
 
+    async def keep(self) -> None:
+        """Starts another guard wherever this one is killed. Returns never: to be cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if self._process.poll() is not None:
+                self._start_anew()
+
     def close(self) -> None:
-        """Ends the guard, which kills what is left of the processes it was told of, and removes those folders."""
+        """Ends the guard, which kills what is left of those processes, and removes those folders."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()
@@ -53,21 +80,23 @@ class ProcessGuard:
         try:
             _write(self._process, lines)
         except BrokenPipeError:
-            logger.error("the guard of this server's processes has died; another is started")
-            try:
-                self._start_anew()
-            except OSError as error:
-                logger.error("no other guard can be started: %s", error)
+            self._start_anew()
 
     def _start_anew(self) -> None:
         self.close()
-        self._process = _start()
+        how = self._process.returncode
+        logger.error("the guard of this server's processes has died (exit code %d); another is started", how)
+        try:
+            self._process = _start(self._mark)
+        except OSError as error:
+            logger.error("no other guard can be started: %s", error)
+            return
         self._told &= {child.pid for child in psutil.Process().children(recursive=True)}  # others may have those by now
         _write(self._process, [*self._told, *self._folders])
 
 
-def _start() -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-I", "-S", str(GUARD_SCRIPT)]
+def _start(mark: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-I", "-S", str(GUARD_SCRIPT), mark]
     return subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True)  # noqa: S603  # our own
 
 

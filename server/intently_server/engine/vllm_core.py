@@ -26,7 +26,6 @@ from intently_server.engine.vllm_config import VllmConfig
 
 logger = logging.getLogger(__name__)
 
-_WATCH_INTERVAL_S = 0.5
 _TELL_S = 1.0  # for the word of the engine's death to leave this process
 
 
@@ -68,7 +67,7 @@ class VllmCore:
             addresses = EngineZmqAddresses(
                 inputs=[seat.input_address for seat in seats], outputs=[seat.output_address for seat in seats]
             )
-            with launch_core_engines(made, Executor.get_class(made), True, addresses) as launched:
+            with guard.marking(), launch_core_engines(made, Executor.get_class(made), True, addresses) as launched:
                 pass  # at the end of this block vLLM waits until the engine has started
             if isinstance(launched, tuple):  # 0.25.1
                 return launched[0], launched[1]
@@ -77,17 +76,11 @@ class VllmCore:
         others = set(child_processes())
         try:
             thread = ThreadPoolExecutor(1, thread_name_prefix="vllm-start")
-            building = asyncio.get_running_loop().run_in_executor(thread, build)
-            while not building.done():
-                guard.watch(child_processes(others))
-                await asyncio.wait([building], timeout=_WATCH_INTERVAL_S)
-            manager, coordinator = building.result()
+            manager, coordinator = await asyncio.get_running_loop().run_in_executor(thread, build)
         except BaseException:
             end_processes(child_processes(others))
             raise
-        processes = child_processes(others)
-        guard.watch(processes)
-        return cls(manager, coordinator, processes)
+        return cls(manager, coordinator, child_processes(others))
 
     @property
     def alive(self) -> bool:

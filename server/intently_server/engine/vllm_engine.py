@@ -26,8 +26,6 @@ from intently_server.engine.vllm_client import VllmClient
 from intently_server.engine.vllm_config import VllmConfig
 from intently_server.engine.vllm_metrics import VllmMetrics
 
-_WATCH_INTERVAL_S = 0.5  # how often new processes of a starting engine are looked for
-
 
 class VllmEngine:
     """A client of vLLM. Its engine core and workers are child processes of this one, or of another. To be made on the
@@ -54,6 +52,7 @@ class VllmEngine:
         self._client = VllmClient(core, params, seat, self._note)
         self._processes = processes
         self._guard = guard
+        self._keeping = None if guard is None else asyncio.create_task(guard.keep())
         self._labels = config.labels
         self._loads: dict[int, EngineLoad] = {}
         self._metrics = VllmMetrics(config.name) if config.metrics else None
@@ -76,25 +75,20 @@ class VllmEngine:
             # calls in flight are answered. Python's resource tracker, started later, would unblock it in this thread.
             resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGINT})
-            return _ask(config)
+            with guard.marking():
+                return _ask(config)
 
         others = set(child_processes())
         guard = ProcessGuard()
+        # A thread of its own: nobody waits for it when the start is given up.
+        building = ThreadPoolExecutor(1, thread_name_prefix="vllm-start").submit(build)
         try:
-            # A thread of its own: nobody waits for it when the start is given up.
-            thread = ThreadPoolExecutor(1, thread_name_prefix="vllm-start")
-            building = asyncio.get_running_loop().run_in_executor(thread, build)
-            while not building.done():
-                guard.watch(child_processes(others))
-                await asyncio.wait([building], timeout=_WATCH_INTERVAL_S)
-            core, params = building.result()
+            core, params = await asyncio.wrap_future(building)
         except BaseException:
-            guard.watch(child_processes(others))
-            guard.close()
+            end_processes(child_processes(others))
+            building.add_done_callback(lambda _: guard.close())  # what it may start until then ends as well
             raise
-        processes = child_processes(others)
-        guard.watch(processes)
-        return cls(core, params, config, processes, guard)
+        return cls(core, params, config, child_processes(others), guard)
 
     @classmethod
     async def attach(cls, config: VllmConfig, seat: Seat) -> "VllmEngine":
@@ -142,7 +136,8 @@ class VllmEngine:
             REGISTRY.unregister(self._metrics)
         await self._client.shutdown(timeout_s)
         await asyncio.to_thread(end_processes, self._processes)
-        if self._guard is not None:
+        if self._guard is not None and self._keeping is not None:
+            self._keeping.cancel()
             self._guard.close()
 
     def _note(self, step: EngineStep) -> None:

@@ -114,6 +114,7 @@ class _FirstProcess:
             return None
         guard = ProcessGuard()
         at_end.callback(guard.close)
+        at_end.callback(asyncio.ensure_future(guard.keep()).cancel)
         guard.remove(seats.folder)
 
         def watch(front_end: FrontEnd) -> None:

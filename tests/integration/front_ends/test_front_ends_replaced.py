@@ -46,7 +46,7 @@ async def test_what_keeps_another_from_being_started_ends_nobody(bundle_path: Pa
         (tmp_path / "away").rename(manifest)
         await server.replaced(dead)
         assert await is_answered(server, 0)
-        assert "the guard of this server's processes has died; another is started" in server.log.read_text()
+        assert "has died (exit code -9); another is started" in server.log.read_text()
 
         below += server.below()
         server.process.kill()

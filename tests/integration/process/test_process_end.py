@@ -1,6 +1,7 @@
 """How a server with the real engine ends: when a process of it is killed, and in order by SIGTERM."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from intently_server.engine.process_guard import GUARD_SCRIPT
 from support.server_process import COMMAND, SMALL_ENGINE, ServerProcess, running_server
 from support.wire import metadata_of, reason_of, rich_status
 
@@ -38,6 +40,17 @@ async def wait_ended(server: ServerProcess) -> int:
     while (code := server.process.poll()) is None:  # noqa: ASYNC110  # a child that was started without the loop
         await asyncio.sleep(0.005)
     return code
+
+
+async def kill_guard(server: ServerProcess) -> None:
+    """Returns once the server has started another; a test's own timeout bounds the wait."""
+    dead = server.named(GUARD_SCRIPT.name)
+    dead.kill()
+    while True:
+        with contextlib.suppress(ValueError):  # there is none
+            if server.named(GUARD_SCRIPT.name) != dead:
+                return
+        await asyncio.sleep(0.05)
 
 
 def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:
@@ -112,6 +125,8 @@ async def test_a_server_that_is_killed_leaves_nothing_behind(bundle_path: Path, 
         below = server.descendants()
         async with grpc.aio.insecure_channel(server.address) as channel:
             assert (await IntentServiceStub(channel).Classify(long_requests(1)[0])).predictions
+        if engines == 1:
+            await kill_guard(server)
 
         server.process.kill()
 
