@@ -39,9 +39,10 @@ def marked(value: str) -> list[int]:
 
 
 def kill(pid: int) -> None:
-    """Kills a process, if it has not just ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+    """Kills a process, if it has not just ended, and is not this one: others are still to be killed."""
+    if pid != os.getpid():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def main() -> None:

@@ -114,9 +114,14 @@ def child_processes(others: Collection[psutil.Process] = ()) -> list[psutil.Proc
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # a compiler's, say, which has ended meanwhile
             command = " ".join(process.cmdline())
-            if process not in others and "resource_tracker" not in command and GUARD_SCRIPT.name not in command:
+            is_known = command != ""  # for a moment after its start a process has none, and could be any of those
+            if is_known and process not in others and not _ends_by_itself(command):
                 found.append(process)
     return found
+
+
+def _ends_by_itself(command: str) -> bool:
+    return "resource_tracker" in command or GUARD_SCRIPT.name in command
 
 
 def end_processes(processes: Sequence[psutil.Process]) -> None:

@@ -15,12 +15,14 @@ _ENDED_WITHIN_S = 30.0  # on a busy machine
 
 OWNER = """
 import asyncio, logging, subprocess, sys
+import psutil
 from intently_server.engine.process_guard import ProcessGuard
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 NESTED = f"import subprocess, time; subprocess.Popen({SLEEP}); time.sleep(600)"
 logging.basicConfig(stream=sys.stdout)
 guard = ProcessGuard()
+guard.watch(psutil.Process().children())  # the guard itself, which must not be the first that it kills
 with guard.marking():
     subprocess.Popen([sys.executable, "-c", NESTED], start_new_session=True)
 subprocess.Popen(SLEEP, start_new_session=True)
