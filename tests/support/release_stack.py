@@ -35,6 +35,7 @@ _PHASES = {
     "moving": _MOVE,
 }
 # Two engines whose threads wait for each other on the same cores, spinning, would come to a standstill.
+_QUIET_LOOKS = 3  # that find no process, before there is none: one that is just starting has no command line
 _ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 _QUICK = {
     "dwell": 1.0,
@@ -230,10 +231,13 @@ def prepared(*server_flags: str, real_engine: bool = False, **changes: Mapping[s
         try:
             yield made
         finally:
-            while left := made.processes():
+            quiet = 0
+            while quiet < _QUIET_LOOKS:
+                left = made.processes()
                 for process in left:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         process.kill()
+                quiet = 0 if left else quiet + 1
                 time.sleep(0.01)
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 MARK = "ENGINE_OF_SERVER"
 """Environment variable whose value says by which guard a process is to be ended."""
 
-_ROUNDS = 100  # what starts a process while it is being killed leaves that to the next round
+_ROUNDS = 500  # what starts a process while it is being killed leaves that to the next round
 _ROUND_S = 0.02
+_QUIET_ROUNDS = 5  # that find nobody, before it ends: a process that is just starting has no environment yet
 
 
 def start_time(pid: int) -> str:
@@ -28,16 +29,6 @@ def start_time(pid: int) -> str:
     return stat.rpartition(")")[2].split()[19]  # field 22 of proc(5): the name before it may hold anything
 
 
-def marked(value: str) -> list[int]:
-    """Processes that were started with this mark, but for this one. Those that have ended have no environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-            if f"{MARK}={value}".encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
-    return [pid for pid in found if pid != os.getpid()]
-
-
 def kill(pid: int) -> None:
     """Kills a process, if it has not just ended, and is not this one: others are still to be killed."""
     if pid != os.getpid():
@@ -45,8 +36,25 @@ def kill(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def kill_marked(value: str) -> bool:
+    """Kills all processes that were started with this mark, but for this one; whether there was any.
+
+    Those that have ended have no environment.
+    """
+    found = False
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if pid != os.getpid() and f"{MARK}={value}".encode() in (folder / "environ").read_bytes():
+                kill(pid)
+                found = True
+    return found
+
+
 def main() -> None:
     """Waits for the end of input, which is the end of whoever started this, and leaves nobody behind."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # which may go to all processes of a service
+        signal.signal(number, signal.SIG_IGN)
     mark, started, folders = sys.argv[1], {}, []
     for line in sys.stdin:
         if line.startswith("/"):
@@ -57,12 +65,11 @@ def main() -> None:
     for pid, when in started.items():
         if when and start_time(pid) == when:
             kill(pid)
+    quiet = 0
     for _ in range(_ROUNDS):
-        left = marked(mark)
-        if not left:
+        quiet = 0 if kill_marked(mark) else quiet + 1
+        if quiet == _QUIET_ROUNDS:
             break
-        for pid in left:
-            kill(pid)
         time.sleep(_ROUND_S)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 GUARD_SCRIPT = Path(guard_script.__file__)
 _LEFTOVER_GRACE_S = 0.2
 _LOOK_EVERY_S = 0.5  # whether the guard lives
+_LONGEST_PAUSE_S = 30.0  # where others do not live either
 
 
 class ProcessGuard:
@@ -43,14 +44,11 @@ class ProcessGuard:
     @contextlib.contextmanager
     def marking(self) -> Iterator[None]:
         """Whatever this process starts in the block must not outlive it, nor what that starts in its turn."""
-        before = os.environ.get(guard_script.MARK)
         os.environ[guard_script.MARK] = self._mark
         try:
             yield
         finally:
-            del os.environ[guard_script.MARK]
-            if before is not None:
-                os.environ[guard_script.MARK] = before
+            os.environ.pop(guard_script.MARK, None)
 
     def watch(self, processes: Iterable[psutil.Process]) -> None:
         """Adds processes to those that must not outlive this one."""
@@ -65,10 +63,14 @@ class ProcessGuard:
 
     async def keep(self) -> None:
         """Starts another guard wherever this one is killed. Returns never: to be cancelled."""
+        pause_s = _LOOK_EVERY_S
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            if self._process.poll() is not None:
+            await asyncio.sleep(pause_s)
+            if self._process.poll() is None:
+                pause_s = _LOOK_EVERY_S
+            else:
                 self._start_anew()
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def close(self) -> None:
         """Ends the guard, which kills what is left of those processes, and removes those folders."""
@@ -86,18 +88,20 @@ class ProcessGuard:
         self.close()
         how = self._process.returncode
         logger.error("the guard of this server's processes has died (exit code %d); another is started", how)
+        self._told &= {child.pid for child in psutil.Process().children(recursive=True)}  # others may have those by now
         try:
             self._process = _start(self._mark)
+            _write(self._process, [*self._told, *self._folders])
         except OSError as error:
             logger.error("no other guard can be started: %s", error)
-            return
-        self._told &= {child.pid for child in psutil.Process().children(recursive=True)}  # others may have those by now
-        _write(self._process, [*self._told, *self._folders])
 
 
 def _start(mark: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-I", "-S", str(GUARD_SCRIPT), mark]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True)  # noqa: S603  # our own
+    env = {name: value for name, value in os.environ.items() if name != guard_script.MARK}
+    return subprocess.Popen(  # noqa: S603  # our own
+        command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True, env=env
+    )
 
 
 def _write(process: "subprocess.Popen[bytes]", lines: Sequence[int | Path]) -> None:

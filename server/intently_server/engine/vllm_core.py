@@ -80,7 +80,9 @@ class VllmCore:
         except BaseException:
             end_processes(child_processes(others))
             raise
-        return cls(manager, coordinator, child_processes(others))
+        processes = child_processes(others)
+        guard.watch(processes)
+        return cls(manager, coordinator, processes)
 
     @property
     def alive(self) -> bool:

@@ -37,6 +37,7 @@ class VllmEngine:
         config: How vLLM runs the checkpoint.
         processes: All that it has started.
         guard: Ends those with this process.
+        keeping: Keeps the guard.
         seat: Its number among all who ask the engine core.
     """
 
@@ -47,12 +48,13 @@ class VllmEngine:
         config: VllmConfig,
         processes: Sequence[psutil.Process] = (),
         guard: ProcessGuard | None = None,
+        keeping: "asyncio.Task[None] | None" = None,
         seat: int = 0,
     ) -> None:
         self._client = VllmClient(core, params, seat, self._note)
         self._processes = processes
         self._guard = guard
-        self._keeping = None if guard is None else asyncio.create_task(guard.keep())
+        self._keeping = keeping
         self._labels = config.labels
         self._loads: dict[int, EngineLoad] = {}
         self._metrics = VllmMetrics(config.name) if config.metrics else None
@@ -78,17 +80,21 @@ class VllmEngine:
             with guard.marking():
                 return _ask(config)
 
-        others = set(child_processes())
         guard = ProcessGuard()
+        keeping = asyncio.create_task(guard.keep())
+        others = set(child_processes())
         # A thread of its own: nobody waits for it when the start is given up.
         building = ThreadPoolExecutor(1, thread_name_prefix="vllm-start").submit(build)
         try:
             core, params = await asyncio.wrap_future(building)
         except BaseException:
-            end_processes(child_processes(others))
+            keeping.cancel()
+            await asyncio.to_thread(end_processes, child_processes(others))
             building.add_done_callback(lambda _: guard.close())  # what it may start until then ends as well
             raise
-        return cls(core, params, config, child_processes(others), guard)
+        processes = child_processes(others)
+        guard.watch(processes)
+        return cls(core, params, config, processes, guard, keeping)
 
     @classmethod
     async def attach(cls, config: VllmConfig, seat: Seat) -> "VllmEngine":
@@ -136,9 +142,10 @@ class VllmEngine:
             REGISTRY.unregister(self._metrics)
         await self._client.shutdown(timeout_s)
         await asyncio.to_thread(end_processes, self._processes)
-        if self._guard is not None and self._keeping is not None:
+        if self._keeping is not None:
             self._keeping.cancel()
-            self._guard.close()
+        if self._guard is not None:
+            await asyncio.to_thread(self._guard.close)
 
     def _note(self, step: EngineStep) -> None:
         scheduler = step.scheduler

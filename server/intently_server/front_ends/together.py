@@ -80,6 +80,9 @@ class _FirstProcess:
         async with contextlib.AsyncExitStack() as at_end:
             at_end.callback(logger.info, "stopped")
             at_end.callback(ignore_moves)
+            guard = ProcessGuard()
+            at_end.callback(guard.close)  # the last: a start that was given up may still start processes
+            at_end.callback(asyncio.ensure_future(guard.keep()).cancel)
             await asyncio.to_thread(read_security, settings)
             bundle = await asyncio.to_thread(load_bundle, settings.bundle)
             machine = await asyncio.to_thread(this_machine)
@@ -98,7 +101,7 @@ class _FirstProcess:
             gathered.telemetry.start()
             at_end.callback(asyncio.ensure_future(_often(gathered.refresh)).cancel)
             how = Start(part_of(settings, shared), bundle.model.revision, own, self._engine)
-            core = await self._begin(how, bundle, seats, gathered, at_end)
+            core = await self._begin(how, bundle, seats, gathered, guard, at_end)
             if core is None:
                 return 0
             write_ready_file(settings.ready_file, shared, admin_address, machine, own)
@@ -107,14 +110,17 @@ class _FirstProcess:
             return await self._until_the_end(core)
 
     async def _begin(
-        self, how: Start, bundle: Bundle, seats: Seats, gathered: Gathered, at_end: contextlib.AsyncExitStack
+        self,
+        how: Start,
+        bundle: Bundle,
+        seats: Seats,
+        gathered: Gathered,
+        guard: ProcessGuard,
+        at_end: contextlib.AsyncExitStack,
     ) -> Core | None:
         """The engine, once all front ends serve by it; None if the server was told to stop before."""
         if self._stop.is_set():
             return None
-        guard = ProcessGuard()
-        at_end.callback(guard.close)
-        at_end.callback(asyncio.ensure_future(guard.keep()).cancel)
         guard.remove(seats.folder)
 
         def watch(front_end: FrontEnd) -> None:

@@ -37,8 +37,9 @@ def owner() -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True)
     below: list[psutil.Process] = []
     try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
         while len(below) < 4:
-            assert process.poll() is None
             below = psutil.Process(process.pid).children(recursive=True)
             time.sleep(0.02)
         yield process
@@ -80,7 +81,6 @@ def test_what_has_the_mark_ends_with_its_owner_and_nothing_else_does(owner: "sub
 
 def test_a_guard_that_was_killed_is_replaced_by_one_that_ends_the_same(owner: "subprocess.Popen[str]") -> None:
     assert owner.stdout is not None
-    assert owner.stdout.readline() == "started\n"
     unmarked = unmarked_of(owner)
     first = guard_of(owner)
 
