@@ -59,7 +59,7 @@ def _marked(mark: str) -> Iterator[psutil.Process]:
 
 
 def _environment(pid: int) -> list[str]:
-    """Variables it was started with, NAME=VALUE. psutil's reading ends where vLLM's processes have put their title."""
+    """Variables it was started with, NAME=VALUE. psutil's reading ends where a process has put its title."""
     return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
 
 

@@ -34,8 +34,8 @@ _PHASES = {
     "promoted": _MOVE,
     "moving": _MOVE,
 }
-# Two engines whose threads wait for each other on the same cores, spinning, would come to a standstill.
 _QUIET_LOOKS = 3  # that find no process, before there is none: one that is just starting has no command line
+# Two engines whose threads wait for each other on the same cores, spinning, would come to a standstill.
 _ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 _QUICK = {
     "dwell": 1.0,

@@ -15,6 +15,7 @@ from pathlib import Path
 MARK = "ENGINE_OF_SERVER"
 """Environment variable whose value says by which guard a process is to be ended."""
 
+_NOT_FOR_IT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)  # may go to all processes of a service
 _ROUNDS = 500  # what starts a process while it is being killed leaves that to the next round
 _ROUND_S = 0.02
 _QUIET_ROUNDS = 5  # that find nobody, before it ends: a process that is just starting has no environment yet
@@ -32,7 +33,7 @@ def start_time(pid: int) -> str:
 def kill(pid: int) -> None:
     """Kills a process, if it has not just ended, and is not this one: others are still to be killed."""
     if pid != os.getpid():
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
 
 
@@ -53,7 +54,7 @@ def kill_marked(value: str) -> bool:
 
 def main() -> None:
     """Waits for the end of input, which is the end of whoever started this, and leaves nobody behind."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # which may go to all processes of a service
+    for number in _NOT_FOR_IT:
         signal.signal(number, signal.SIG_IGN)
     mark, started, folders = sys.argv[1], {}, []
     for line in sys.stdin:

@@ -43,7 +43,10 @@ class ProcessGuard:
 
     @contextlib.contextmanager
     def marking(self) -> Iterator[None]:
-        """Whatever this process starts in the block must not outlive it, nor what that starts in its turn."""
+        """Whatever this process starts in the block must not outlive it, nor what that starts in its turn.
+
+        There is one such block at a time in a process.
+        """
         os.environ[guard_script.MARK] = self._mark
         try:
             yield
@@ -88,20 +91,19 @@ class ProcessGuard:
         self.close()
         how = self._process.returncode
         logger.error("the guard of this server's processes has died (exit code %d); another is started", how)
-        self._told &= {child.pid for child in psutil.Process().children(recursive=True)}  # others may have those by now
         try:
+            self._told &= {
+                child.pid for child in psutil.Process().children(recursive=True)
+            }  # others may have those now
             self._process = _start(self._mark)
             _write(self._process, [*self._told, *self._folders])
-        except OSError as error:
+        except (OSError, psutil.Error) as error:
             logger.error("no other guard can be started: %s", error)
 
 
 def _start(mark: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-I", "-S", str(GUARD_SCRIPT), mark]
-    env = {name: value for name, value in os.environ.items() if name != guard_script.MARK}
-    return subprocess.Popen(  # noqa: S603  # our own
-        command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True, env=env
-    )
+    return subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True)  # noqa: S603  # our own
 
 
 def _write(process: "subprocess.Popen[bytes]", lines: Sequence[int | Path]) -> None:

@@ -89,8 +89,10 @@ class VllmEngine:
             core, params = await asyncio.wrap_future(building)
         except BaseException:
             keeping.cancel()
-            await asyncio.to_thread(end_processes, child_processes(others))
-            building.add_done_callback(lambda _: guard.close())  # what it may start until then ends as well
+            try:
+                await asyncio.to_thread(end_processes, child_processes(others))
+            finally:
+                building.add_done_callback(lambda _: guard.close())  # what it may start until then ends as well
             raise
         processes = child_processes(others)
         guard.watch(processes)

@@ -33,7 +33,7 @@ class Core(Protocol):
 
 
 Launch = Callable[[Settings, Bundle, Sequence[Seat], ProcessGuard], Awaitable[Core]]
-"""Starts the engine, to be asked from those seats. The guard is told of its processes from their start on."""
+"""Starts the engine, to be asked from those seats. Its processes are started under the guard's mark."""
 
 Prepare = Callable[[Settings], None]
 """Imports what attaching takes, while the engine starts."""

@@ -81,7 +81,7 @@ class _FirstProcess:
             at_end.callback(logger.info, "stopped")
             at_end.callback(ignore_moves)
             guard = ProcessGuard()
-            at_end.callback(guard.close)  # the last: a start that was given up may still start processes
+            at_end.callback(self._close, guard)
             at_end.callback(asyncio.ensure_future(guard.keep()).cancel)
             await asyncio.to_thread(read_security, settings)
             bundle = await asyncio.to_thread(load_bundle, settings.bundle)
@@ -163,6 +163,11 @@ class _FirstProcess:
                 logger.info("shutting the engine down")
                 await launching.result().shutdown(self._shutdown_s)
         guard.watch(child_processes())  # of an engine that was still starting
+
+    def _close(self, guard: ProcessGuard) -> None:
+        """Not where the engine's start was given up, which may still start processes: that guard ends with this one."""
+        if self._launching is None or not self._launching.cancelled():
+            guard.close()
 
     def _told_to_stop(self) -> None:
         self._stop.set()

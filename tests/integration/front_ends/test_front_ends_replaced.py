@@ -30,12 +30,13 @@ async def test_what_keeps_another_from_being_started_ends_nobody(bundle_path: Pa
     with together(tmp_path, "--bundle", str(copy), "--successors", "1", "--drain-delay", "0") as server:
         below, dead, first = server.below(), await server.at(0), server.process.pid
         [guard] = [each for each in below if str(GUARD_SCRIPT) in each.cmdline()]
-        guard.kill()
         files = resource.prlimit(first, resource.RLIMIT_NOFILE)
 
         resource.prlimit(first, resource.RLIMIT_NOFILE, (3, files[1]))
+        guard.kill()
         dead.kill()
         await server.said("front end 0 cannot be started: ")
+        await server.said("no other guard can be started: ")
         assert await is_answered(server, 1)
 
         manifest.rename(tmp_path / "away")
@@ -47,6 +48,10 @@ async def test_what_keeps_another_from_being_started_ends_nobody(bundle_path: Pa
         await server.replaced(dead)
         assert await is_answered(server, 0)
         assert "has died (exit code -9); another is started" in server.log.read_text()
+
+        while not (guards := [each for each in server.below() if str(GUARD_SCRIPT) in each.cmdline()]):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        assert len(guards) == 1
 
         below += server.below()
         server.process.kill()

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from intently.v1 import intent_service_pb2 as pb
 from intently.v1.intent_service_pb2_grpc import IntentServiceStub
+from intently_server.engine.guard_script import MARK
 from intently_server.engine.process_guard import GUARD_SCRIPT
 from support.server_process import COMMAND, SMALL_ENGINE, ServerProcess, running_server
 from support.wire import metadata_of, reason_of, rich_status
@@ -40,6 +41,11 @@ async def wait_ended(server: ServerProcess) -> int:
     while (code := server.process.poll()) is None:  # noqa: ASYNC110  # a child that was started without the loop
         await asyncio.sleep(0.005)
     return code
+
+
+def has_mark(process: psutil.Process) -> bool:
+    """Whether the guard can know it for one of the engine's, also where nobody has told it of that."""
+    return f"{MARK}=".encode() in Path(f"/proc/{process.pid}/environ").read_bytes()
 
 
 async def kill_guard(server: ServerProcess) -> None:
@@ -125,6 +131,7 @@ async def test_a_server_that_is_killed_leaves_nothing_behind(bundle_path: Path, 
         below = server.descendants()
         async with grpc.aio.insecure_channel(server.address) as channel:
             assert (await IntentServiceStub(channel).Classify(long_requests(1)[0])).predictions
+        assert all(has_mark(each) for each in below if "VLLM" in " ".join(each.cmdline()))
         if engines == 1:
             await kill_guard(server)
 
@@ -134,8 +141,9 @@ async def test_a_server_that_is_killed_leaves_nothing_behind(bundle_path: Path, 
         assert left_of(below) == []
 
 
-def test_sigterm_while_the_engine_starts_ends_at_once_and_leaves_nothing_behind(
-    bundle_path: Path, tmp_path: Path
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_told_to_end_or_killed_while_the_engine_starts_it_leaves_nothing_behind(
+    bundle_path: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     log = tmp_path / "server.log"
     arguments = ["--bundle", str(bundle_path), "--address", "127.0.0.1:0", *SMALL_ENGINE]
@@ -148,8 +156,8 @@ def test_sigterm_while_the_engine_starts_ends_at_once_and_leaves_nothing_behind(
         time.sleep(0.05)
         below = server.descendants()
 
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
 
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=30) == code
     assert left_of(below) == []
     assert "SERVING" not in log.read_text(errors="replace")

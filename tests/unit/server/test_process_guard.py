@@ -1,5 +1,6 @@
 """What a guard ends once its owner is killed: whatever was started under its mark, even if nobody told it of that."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -13,13 +14,14 @@ from intently_server.engine.process_guard import GUARD_SCRIPT
 
 _ENDED_WITHIN_S = 30.0  # on a busy machine
 
-OWNER = """
+SLEEP = "import time; time.sleep(600)"
+OWNER = f"""
 import asyncio, logging, subprocess, sys
 import psutil
 from intently_server.engine.process_guard import ProcessGuard
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
-NESTED = f"import subprocess, time; subprocess.Popen({SLEEP}); time.sleep(600)"
+SLEEP = [sys.executable, "-c", {SLEEP!r}]
+NESTED = f"import subprocess, time; subprocess.Popen({{SLEEP}}); time.sleep(600)"
 logging.basicConfig(stream=sys.stdout)
 guard = ProcessGuard()
 guard.watch(psutil.Process().children())  # the guard itself, which must not be the first that it kills
@@ -47,7 +49,7 @@ def owner() -> Iterator["subprocess.Popen[str]"]:
         process.kill()
         process.wait()
         for each in below:
-            if each.is_running():
+            with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
         assert process.stdout is not None
         process.stdout.close()
@@ -63,7 +65,7 @@ def children(owner: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 
 def unmarked_of(owner: "subprocess.Popen[str]") -> psutil.Process:
-    [unmarked] = [each for each in psutil.Process(owner.pid).children() if each.cmdline()[-1].startswith("import time")]
+    [unmarked] = [each for each in psutil.Process(owner.pid).children() if each.cmdline()[-1:] == [SLEEP]]
     return unmarked
 
 
