@@ -13,6 +13,7 @@ minute on standard error; exits with 1 if the verdict is not good.
 import argparse
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -115,20 +116,28 @@ def _growth(usage: Usage, options: argparse.Namespace) -> dict[str, float]:
 
 
 def _by_minute(usage: Usage, loads: dict[str, Measured]) -> list[dict[str, Any]]:
-    """Of each minute: memory, descriptors, threads, and the latencies of its median second, in milliseconds."""
+    """Of each minute: memory, descriptors, threads, what share of the processors the host gave to others, what was not
+    answered, and the latencies of its median second, in milliseconds, and the worst one's.
+    """
     minutes = []
     for minute in range(int(usage.samples[-1].at_s // 60) + 1):
         samples = [sample for sample in usage.samples if sample.at_s // 60 == minute]
         line: dict[str, Any] = {"minute": minute + 1}
         if samples:
-            last = samples[-1]
+            first, last = samples[0], samples[-1]
             line |= {"rss_mib": round(last.rss / 2**20, 1), "fds": last.fds, "threads": last.threads}
+            wanted_s = (last.at_s - first.at_s) * (os.cpu_count() or 1)
+            line["stolen"] = round((last.stolen_s - first.stolen_s) / wanted_s, 4) if wanted_s else 0.0
         for name, run in loads.items():
             seconds = [each for each in run.report["series"] if each["second"] // 60 == minute and each["sent"]]
+            if not seconds:
+                continue
             for figure in ("p50", "p99"):
-                if seconds:
-                    median = statistics.median(each["latency"][figure] for each in seconds)
-                    line[f"{name}_{figure}_ms"] = round(median * 1e3, 1)
+                median = statistics.median(each["latency"][figure] for each in seconds)
+                line[f"{name}_{figure}_ms"] = round(median * 1e3, 1)
+            line[f"{name}_worst_p99_ms"] = round(max(each["latency"]["p99"] for each in seconds) * 1e3, 1)
+            statuses = [status for each in seconds for status in each["by_status"]]
+            line[f"{name}_not_answered"] = sum(each["utterances"] for each in statuses if each["status"] != "OK")
         minutes.append(line)
         sys.stderr.write(f"{json.dumps(line)}\n")
     return minutes

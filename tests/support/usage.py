@@ -22,12 +22,14 @@ class Sample:
         rss: Resident memory in bytes, of all processes.
         fds: Open file descriptors.
         threads: Threads.
+        stolen_s: Seconds of all processors that this machine wanted and its host gave to others, since its start.
     """
 
     at_s: float
     rss: int
     fds: int
     threads: int
+    stolen_s: float
 
 
 class Usage:
@@ -89,4 +91,4 @@ class Usage:
             rss += each.memory_info().rss
             fds += each.num_fds()
             threads += each.num_threads()
-        return Sample(time.monotonic() - self._begun, rss, fds, threads)
+        return Sample(time.monotonic() - self._begun, rss, fds, threads, psutil.cpu_times().steal)
