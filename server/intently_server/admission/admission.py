@@ -21,6 +21,7 @@ from intently_server.types import Caller, Stages
 _SHORTEST_RETRY_S = 0.01
 _LONGEST_RETRY_S = 5.0
 _ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine; twice that is too long
+_LEAST_SHARE = 0.5  # of the longest wait that may be expected, whatever the engine holds
 _TELLING_WAIT_S = 0.05  # in a proxy, after which others wait there too
 
 
@@ -37,7 +38,7 @@ class Admission:
         self._clock = clock
         self._enough = min(bounds.least_running, bounds.max_running)
         self._capacity = Capacity(self._enough)
-        self._queue = Waiting(bounds.max_wait_s, clock, self._overloaded)
+        self._queue = Waiting(clock, self._overloaded)
         self._threads: list[FairThreads] = []
         self._in_flight = 0
         self._of_flow: Counter[str] = Counter()  # in flight
@@ -100,7 +101,7 @@ class Admission:
                 raise self._overloaded(f"{self._bounds.max_queued_tokens} tokens wait, as many as this server takes")
         started = self._queue.push(place, cost, stages)
         self._start_those_next()  # a push-out may have made room
-        await self._queue.turn(place, started, spent_s=place.caller.waited_s)
+        await self._queue.turn(place, started, self._longest_expected_s - place.caller.waited_s)
 
     def leave(self, place: Place, answered: bool) -> None:
         """Gives a place back."""
@@ -147,6 +148,15 @@ class Admission:
         if enough >= self._bounds.max_running:
             return self._bounds.max_running
         return min(self._bounds.max_running, max(self._bounds.least_running, math.ceil(enough)))
+
+    @property
+    def _longest_expected_s(self) -> float:
+        """Seconds of the longest wait that may be expected of a request. What the engine holds it works off in long
+        steps, and by so much turns and answers may come later than was expected.
+        """
+        max_wait_s, rate = self._bounds.max_wait_s, self._capacity.cost_per_s
+        inside_s = self._running_cost / rate if rate else 0.0
+        return min(TRUSTED_SHARE * max_wait_s, max(_LEAST_SHARE * max_wait_s, max_wait_s - 2 * inside_s))
 
     @property
     def _longest_inside_s(self) -> float:
@@ -196,7 +206,7 @@ class Admission:
                 raise DeadlineUnmeetable(TOO_LATE)
         # What waited too long in a proxy is still better answered late than never, if it delays nobody.
         in_all_s = expected_s + (0.0 if self._has_room else caller.waited_s)
-        if not caller.patient and in_all_s > TRUSTED_SHARE * self._bounds.max_wait_s:
+        if not caller.patient and in_all_s > self._longest_expected_s:
             raise self._overloaded(
                 f"an answer would come about {in_all_s:.2g} s after the call, and this server takes on what it can "
                 f"answer in {self._bounds.max_wait_s:g} s"

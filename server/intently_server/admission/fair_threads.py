@@ -31,7 +31,7 @@ class FairThreads:
     def __init__(
         self, threads: int, name: str, max_wait_s: float, clock: Callable[[], float], overloaded: Refusal
     ) -> None:
-        self.waiting = Waiting(max_wait_s, clock, overloaded)
+        self.waiting = Waiting(clock, overloaded)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._threads = threads
         self._free = threads
@@ -77,7 +77,7 @@ class FairThreads:
         self._refuse_the_late(place, cost)
         started = self.waiting.push(place, cost)
         try:
-            await self.waiting.turn(place, started)
+            await self.waiting.turn(place, started, self._longest_s)
         except BaseException:
             if place.granted:
                 self._pass_on()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-from intently_server.admission.bounds import TRUSTED_SHARE
 from intently_server.admission.fair_queue import FairQueue
 from intently_server.admission.place import Place
 from intently_server.errors import DeadlineUnmeetable, Overloaded
@@ -18,15 +17,13 @@ class Waiting:
     """Places that wait. Each waits in one such at a time.
 
     Args:
-        max_wait_s: Seconds from its entry in which an admitted request shall be answered.
         clock: Monotonic seconds.
         overloaded: Makes the error for a request that is refused for want of room, of a text and of the least seconds
             until there is some; counts it.
     """
 
-    def __init__(self, max_wait_s: float, clock: Callable[[], float], overloaded: Refusal) -> None:
+    def __init__(self, clock: Callable[[], float], overloaded: Refusal) -> None:
         self._queue: FairQueue[Place] = FairQueue()
-        self._longest_s = TRUSTED_SHARE * max_wait_s
         self._clock = clock
         self._overloaded = overloaded
 
@@ -60,19 +57,19 @@ class Waiting:
             stages.place_in_queue = place.entry.order
         return started
 
-    async def turn(self, place: Place, started: "asyncio.Future[None]", spent_s: float = 0.0) -> None:
+    async def turn(self, place: Place, started: "asyncio.Future[None]", longest_s: float) -> None:
         """Returns once it is the turn of a request that was pushed. It may have come too, if this ends by an error.
 
         Args:
             place: Its.
             started: What `push` returned.
-            spent_s: Of the longest wait, before its entry.
+            longest_s: Seconds from its entry for which it may wait, unless its caller is patient.
 
         Raises:
             Overloaded: if others took its place, or if the wait becomes longer than was expected.
             DeadlineUnmeetable: if its turn came too late for the deadline.
         """
-        left_s = self._longest_s - (self._clock() - place.entered) - spent_s
+        left_s = longest_s - (self._clock() - place.entered)
         try:
             async with asyncio.timeout(None if place.caller.patient else max(0.0, left_s)):
                 await started

@@ -1,5 +1,7 @@
 """Admission before engines whose steps take long: with many prompts in them, always, or once."""
 
+import random
+
 import pytest
 
 from support.stepping_engine import MAX_WAIT_S, SteppingEngine, outcome
@@ -21,6 +23,20 @@ def test_an_engine_is_not_filled_beyond_what_it_answers_in_time(seed: int, front
     assert seen.goodput(5.0, 25.0) >= 0.9 * SUSTAINED
     assert seen.p99(25.0, 35.0) <= MAX_WAIT_S
     assert seen.goodput(25.0, 35.0) >= 0.9 * SUSTAINED
+
+
+@pytest.mark.parametrize("sustained", [45.0, 243.0, 600.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_answers_come_in_time_under_overload_where_steps_vary_by_chance(seed: int, sustained: float) -> None:
+    chance = random.Random(seed)
+    engine = SteppingEngine(lambda prompts, _: prompts / sustained * chance.lognormvariate(0.0, 0.25), answer_s=0.0)
+    phases = [(5.0, 0.5 * sustained), (15.0, sustained), (15.0, 2 * sustained), (20.0, 5 * sustained)]
+
+    seen = outcome(engine, phases, seed=seed)
+
+    for since_s, until_s in [(22.0, 35.0), (37.0, 55.0)]:
+        assert seen.p99(since_s, until_s) <= MAX_WAIT_S
+        assert seen.goodput(since_s, until_s) >= 0.85 * sustained
 
 
 def test_an_engine_that_has_become_slower_is_given_less() -> None:
