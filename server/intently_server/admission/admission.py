@@ -20,8 +20,10 @@ from intently_server.types import Caller, Stages
 
 _SHORTEST_RETRY_S = 0.01
 _LONGEST_RETRY_S = 5.0
-_ENGINE_SHARE = 0.25  # of the longest wait that may be spent inside the engine; twice that is too long
+_ENGINE_SHARE = 1 / 3  # of the longest wait that may be spent inside the engine
+_LONG_SHARE = 0.5  # of it, which tells of too many inside the engine
 _LEAST_SHARE = 0.5  # of the longest wait that may be expected, whatever the engine holds
+_LEFT_FREE = 1.5  # times what the engine holds
 _TELLING_WAIT_S = 0.05  # in a proxy, after which others wait there too
 
 
@@ -152,17 +154,17 @@ class Admission:
     @property
     def _longest_expected_s(self) -> float:
         """Seconds of the longest wait that may be expected of a request. What the engine holds it works off in long
-        steps, and by so much turns and answers may come later than was expected.
+        steps, by which turns and answers come later than was expected.
         """
         max_wait_s, rate = self._bounds.max_wait_s, self._capacity.cost_per_s
         inside_s = self._running_cost / rate if rate else 0.0
-        return min(TRUSTED_SHARE * max_wait_s, max(_LEAST_SHARE * max_wait_s, max_wait_s - 2 * inside_s))
+        return min(TRUSTED_SHARE * max_wait_s, max(_LEAST_SHARE * max_wait_s, max_wait_s - _LEFT_FREE * inside_s))
 
     @property
     def _longest_inside_s(self) -> float:
         """Seconds inside the engine that tell of too many there, and not of an engine whose every step takes long."""
         max_wait_s = self._bounds.max_wait_s
-        return min(TRUSTED_SHARE * max_wait_s, max(2 * _ENGINE_SHARE * max_wait_s, 2 * self._fastest.seconds))
+        return min(TRUSTED_SHARE * max_wait_s, max(_LONG_SHARE * max_wait_s, 2 * self._fastest.seconds))
 
     @property
     def _least_inside_s(self) -> float:
