@@ -36,6 +36,7 @@ _ON_GPU = {
     "max_batched_tokens": "8192",
     "max_sequences": "256",
 }
+_FORMS = ("int8", "bf16", "gptq-int4", "awq")
 _FULL: dict[str, Any] = {
     "shape": "qwen2.5-7b",
     "form": "fp8",
@@ -98,7 +99,7 @@ def _asked(options: argparse.Namespace) -> Asked:
         work=options.work.resolve(),
         model=model,
         settings=settings,
-        forms=("int8",) if options.quick else ("int8", "bf16", "gptq-int4", "awq"),
+        forms=tuple(options.forms or (["int8"] if options.quick else _FORMS)),
         labels=(2, 50) if options.quick else (2, 10, 1000),
         prefixes=(0, model.prefix_tokens) if options.quick else (0, 300, _PREFIX, 1200, 2000),
         lengths=(8, 64) if options.quick else (8, 16, 32, 64, 128, 256, 512),
@@ -109,6 +110,7 @@ def _asked(options: argparse.Namespace) -> Asked:
         processes=chosen["processes"],
         rate=chosen["rate"],
         profiler=options.py_spy,
+        at_once=options.at_once,
         patience=chosen["patience"],
     )
 
@@ -144,6 +146,18 @@ def _options() -> argparse.Namespace:
         "--try-setting", nargs="*", default=[], metavar="NAME=VALUE", help="studies setting-NAME=VALUE: such a server"
     )
     parser.add_argument("--py-spy", default=shutil.which("py-spy"), metavar="PATH", help="for the study of profiles")
+    parser.add_argument(
+        "--forms",
+        nargs="+",
+        metavar="FORM",
+        help=f"of the studies form-FORM (default: {' '.join(_FORMS)}; int8 with --quick)",
+    )
+    parser.add_argument(
+        "--at-once",
+        action="store_true",
+        help="make the bundles and servers of a study of several models all together: quicker, and needs the disk and "
+        "the GPU's memory for all of them",
+    )
     parser.add_argument("--commit", help="of the code that is measured, for the record")
     return parser.parse_args()
 

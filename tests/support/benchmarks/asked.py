@@ -48,6 +48,7 @@ class Asked:
         processes: Of the generator.
         rate: Of the open loops on a release, in calls a second.
         profiler: The command py-spy; None where it is missing.
+        at_once: Whether bundles and servers of a study, which are measured one after the other, are made all together.
         patience: Times the limits of the studies: a CPU takes longer.
     """
 
@@ -65,4 +66,5 @@ class Asked:
     processes: int
     rate: float
     profiler: str | None
+    at_once: bool
     patience: float

@@ -1,6 +1,7 @@
 """Studies of what the model and the work are like: formats, labels, lengths of utterances, prefixes, other settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from support.benchmarks.agreement import Compared, compared
 from support.benchmarks.asked import Model
@@ -23,22 +24,28 @@ def utterance_lengths(world: World) -> None:
 
 def label_counts(world: World) -> None:
     """Bundles that differ in their head alone, each in turn with the one that is asked for."""
-    for labels in world.asked.labels:
-        _beside_ours(world, str(labels), world.other(labels=labels), "other")
+    others = {labels: world.other(labels=labels) for labels in world.asked.labels}
+    _make(world, [world.asked.model, *others.values()])
+    for labels, model in others.items():
+        _beside_ours(world, str(labels), model, "other")
 
 
 def prefix_lengths(world: World) -> None:
     """One call at a time, and many, by the tokens that all prompts begin with."""
     ours = world.asked.model
     longest = max(world.asked.prefixes) + ours.max_tokens - ours.prefix_tokens
-    for prefix in world.asked.prefixes:
-        other = world.other(prefix_tokens=prefix, max_tokens=longest)
-        _alone(world, str(prefix), ours if prefix == ours.prefix_tokens else other)
+    others = {prefix: world.other(prefix_tokens=prefix, max_tokens=longest) for prefix in world.asked.prefixes}
+    models = {prefix: ours if prefix == ours.prefix_tokens else other for prefix, other in others.items()}
+    _make(world, models.values())
+    for prefix, model in models.items():
+        _alone(world, str(prefix), model)
 
 
 def one_form(form: str, world: World) -> None:
     """The model in another format: closed loops, and the highest rate, of our server alone."""
     model = world.other(form=form)
+    forms = world.asked.forms
+    _make(world, [world.other(form=each) for each in forms[forms.index(form) :]])
     roles, said = {"server": world.server(model)}, world.said(model=model)
     world.bench("1", roles, "--concurrency", "1", *duration(world), said=said)
     steps = ",".join(map(str, world.asked.concurrencies))
@@ -85,6 +92,12 @@ def _alone(world: World, name: str, model: Model) -> None:
         flags = ("--concurrency", str(at_once), *processes(world, at_once), *duration(world, 2.0))
         world.bench(f"{name} {at_once}", {"server": world.server(model)}, *flags, said=said)
     _leave(world, model)
+
+
+def _make(world: World, models: Iterable[Model]) -> None:
+    """Makes the bundles and starts the servers of these models all at the same time, if that is asked for."""
+    if world.asked.at_once:
+        world.together(*(partial(world.server, model) for model in models))
 
 
 def _leave(world: World, model: Model) -> None:

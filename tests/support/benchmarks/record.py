@@ -105,11 +105,13 @@ def machine() -> dict[str, Any]:
     if shutil.which(_GPU[0]) is not None:
         said = subprocess.run(_GPU, capture_output=True, text=True, timeout=30, check=False).stdout
         gpus = [line.strip() for line in said.splitlines() if line.strip()]
+        if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
+            gpus = [gpus[int(number)] for number in visible.split(",")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "gpus": gpus,
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -30,6 +30,7 @@ def asked(tmp_path: Path) -> Asked:
         processes=1,
         rate=1.0,
         profiler=None,
+        at_once=False,
         patience=1.0,
     )
 
