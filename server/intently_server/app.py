@@ -5,10 +5,11 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from intently_server.admin import AdminPort, StatusReport
-from intently_server.bundle import Bundle, load_bundle
+from intently_server.bundle import Bundle, begin_verifying, read_bundle, started_once_verified
 from intently_server.drain import StopSignal, drain
 from intently_server.engine.base import Engine
 from intently_server.engine.machine import this_machine
@@ -25,6 +26,7 @@ from intently_server.warmup import golden_tolerance, warm_up
 logger = logging.getLogger(__name__)
 
 EngineFactory = Callable[[Settings, Bundle], Awaitable[Engine]]
+_Start = Callable[[], Awaitable[Engine]]
 
 _ENGINE_POLL_S = 0.05  # how soon the engine's death is noticed
 _DEAD_GRACE_S = 0.5  # time for callers and health watchers to hear of it, and for what is left of the engine to end
@@ -39,7 +41,7 @@ class Membership:
     Attributes:
         own_addresses: Where it listens too, and nobody else. There is one at least: of an address that others listen on
             too, nobody can say whether gRPC has left it.
-        revision: Of the bundle, whose weights another process has verified.
+        revision: Of the bundle, whose weights another process verifies.
         late: Whether the others serve already: then it listens once it can answer, and no sooner, since the kernel
             gives connections to all who listen.
         on_parts: Given what the server is made of.
@@ -84,18 +86,22 @@ async def serve(
     if membership is None:
         follow_signals(stop.set, lambda: move_streams(stream_ages))
     security = await asyncio.to_thread(read_security, settings)
-    verified = None if membership is None else membership.revision
-    bundle = await asyncio.to_thread(load_bundle, settings.bundle, verified)
+    revision = None if membership is None else membership.revision
+    bundle = await asyncio.to_thread(read_bundle, settings.bundle, revision)
+    verifying = None if membership else await begin_verifying(bundle)
     machine = await asyncio.to_thread(this_machine)
     if membership is None:
         warn_of_differences(settings, bundle.model, machine)
     parts = Parts.of(settings, bundle, stream_ages)
     telemetry = parts.telemetry
     await parts.health.starting()
+    start: _Start = partial(start_engine, settings, bundle)
+    if verifying is not None:
+        start = partial(started_once_verified, verifying, start, _SHUTDOWN_S)
     engine: Engine | None = None
     if membership is not None:
         membership.on_parts(parts)
-        if membership.late and (engine := await _started(parts, start_engine, stop, membership)) is None:
+        if membership.late and (engine := await _started(parts, start, stop, membership)) is None:
             return 0
     server = Listening(parts, security, membership.own_addresses if membership else ())
     address = server.address
@@ -105,7 +111,7 @@ async def serve(
     telemetry.start()
     following = asyncio.ensure_future(security.watch())
     try:
-        engine = engine or await _started(parts, start_engine, stop, membership)
+        engine = engine or await _started(parts, start, stop, membership)
         if engine is None:
             return 0
         write_ready_file(settings.ready_file, address, admin_address, machine)
@@ -137,13 +143,11 @@ async def open_admin(admin: AdminPort, wanted: str) -> str:
     return address
 
 
-async def _started(
-    parts: Parts, start_engine: EngineFactory, stop: StopSignal, membership: Membership | None
-) -> Engine | None:
+async def _started(parts: Parts, start: _Start, stop: StopSignal, membership: Membership | None) -> Engine | None:
     """The engine, once the server serves by it; None if `stop` was set before."""
     if stop.is_set():
         return None
-    starting = asyncio.ensure_future(_start(parts, start_engine, membership))
+    starting = asyncio.ensure_future(_start(parts, start, membership))
     await _first(starting, stop)
     if stop.is_set() and not starting.done():
         await _give_up(starting)
@@ -153,10 +157,10 @@ async def _started(
     return engine
 
 
-async def _start(parts: Parts, start_engine: EngineFactory, membership: Membership | None) -> Engine:
+async def _start(parts: Parts, start: _Start, membership: Membership | None) -> Engine:
     """Starts the engine, checks its answers, and serves."""
     settings = parts.settings
-    engine = await start_engine(settings, parts.bundle)
+    engine = await start()
     try:
         tolerance = golden_tolerance(settings.dtype, parts.bundle.manifest.quantization.method)
         await warm_up(parts.bundle.model, engine, tolerance)

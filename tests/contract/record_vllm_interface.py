@@ -56,6 +56,7 @@ FIELDS = {
             "load_format",
             "runner",
             "convert",
+            "model_impl",
             "dtype",
             "max_model_len",
             "enable_prefix_caching",

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from intently.v1 import bundle_pb2, intent_service_pb2
 from intently.v1.revision import compute_revision
 from intently_server.bundle.errors import MANIFEST, BundleError
-from intently_server.bundle.files import verify_files
+from intently_server.bundle.files import verify_files, verify_weights
 from intently_server.bundle.meaning import verify_checkpoint, verify_meaning
 from intently_server.errors import InvalidInput
 from intently_server.model import Calibration, GoldenVector, Limits, Model, PromptLayout
@@ -37,21 +37,31 @@ class Bundle:
     encoder: PromptEncoder
 
 
-def load_bundle(path: Path, verified: str | None = None) -> Bundle:
+def load_bundle(path: Path) -> Bundle:
     """Reads and verifies the bundle in folder `path`; hashes all of its files.
-
-    Args:
-        path: Of the bundle.
-        verified: The revision of which another process has hashed the weights, and loads them; they are not hashed
-            here again. A bundle of another revision is refused.
 
     Raises:
         BundleError: if anything is missing, damaged, or does not belong together.
     """
+    bundle = read_bundle(path)
+    verify_weights(path, bundle.manifest)
+    return bundle
+
+
+def read_bundle(path: Path, revision: str | None = None) -> Bundle:
+    """Reads the bundle in folder `path` and verifies all but its weights, of which only the size is looked at.
+
+    Args:
+        path: Of the bundle.
+        revision: Of the bundle that another process loads, and whose weights it verifies. One of another is refused.
+
+    Raises:
+        BundleError: if anything else is missing, damaged, or does not belong together.
+    """
     manifest = _read_manifest(path)
-    if verified is not None and manifest.revision != verified:
+    if revision is not None and manifest.revision != revision:
         raise BundleError(MANIFEST, "is of another revision than the engine has loaded; restart the server")
-    verify_files(path, manifest, weights=verified is None)
+    verify_files(path, manifest)
     if compute_revision(manifest) != manifest.revision:
         raise BundleError(MANIFEST, "the revision does not match the content; package the bundle again")
     verify_meaning(manifest)

@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from intently_server.admin import AdminPort, StatusReport
 from intently_server.app import open_admin
-from intently_server.bundle import Bundle, load_bundle
+from intently_server.bundle import Bundle, begin_verifying, read_bundle, started_once_verified
 from intently_server.drain import StopSignal
 from intently_server.engine.machine import this_machine
 from intently_server.engine.process_guard import ProcessGuard, child_processes
@@ -84,7 +85,8 @@ class _FirstProcess:
             at_end.callback(self._close, guard)
             at_end.callback(asyncio.ensure_future(guard.keep()).cancel)
             await asyncio.to_thread(read_security, settings)
-            bundle = await asyncio.to_thread(load_bundle, settings.bundle)
+            bundle = await asyncio.to_thread(read_bundle, settings.bundle)
+            verifying = await begin_verifying(bundle)
             machine = await asyncio.to_thread(this_machine)
             warn_of_differences(settings, bundle.model, machine)
             shared = _reserve(settings.address, at_end)
@@ -101,7 +103,10 @@ class _FirstProcess:
             gathered.telemetry.start()
             at_end.callback(asyncio.ensure_future(_often(gathered.refresh)).cancel)
             how = Start(part_of(settings, shared), bundle.model.revision, own, self._engine)
-            core = await self._begin(how, bundle, seats, gathered, guard, at_end)
+            launch = partial(self._engine.launch, settings, bundle, seats.all, guard)
+            core = await self._begin(
+                how, partial(started_once_verified, verifying, launch, _SHUTDOWN_S), seats, gathered, guard, at_end
+            )
             if core is None:
                 return 0
             write_ready_file(settings.ready_file, shared, admin_address, machine, own)
@@ -112,7 +117,7 @@ class _FirstProcess:
     async def _begin(
         self,
         how: Start,
-        bundle: Bundle,
+        launch: Callable[[], Awaitable[Core]],
         seats: Seats,
         gathered: Gathered,
         guard: ProcessGuard,
@@ -131,7 +136,7 @@ class _FirstProcess:
         at_end.push_async_callback(self._end, self._front_ends, guard)
         for place in range(self._settings.front_ends):
             self._front_ends.start(place, late=False)
-        self._launching = asyncio.ensure_future(self._engine.launch(self._settings, bundle, seats.all, guard))
+        self._launching = asyncio.ensure_future(launch())
         return await begin(self._front_ends, self._launching, self._stop)
 
     async def _until_the_end(self, core: Core) -> int:
@@ -166,7 +171,8 @@ class _FirstProcess:
 
     def _close(self, guard: ProcessGuard) -> None:
         """Not where the engine's start was given up, which may still start processes: that guard ends with this one."""
-        if self._launching is None or not self._launching.cancelled():
+        launching = self._launching
+        if launching is None or (not launching.cancelled() and launching.exception() is None):
             guard.close()
 
     def _told_to_stop(self) -> None:

@@ -9,7 +9,7 @@ from support.benchmarks.load import duration, processes
 from support.benchmarks.world import World
 
 BUSY = 64  # calls at once, where a curve has one point under load
-ROUNDS = 3
+ROUNDS = 6
 
 
 def utterance_lengths(world: World) -> None:

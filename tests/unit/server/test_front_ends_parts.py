@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from intently_server.bundle import Bundle, BundleError, load_bundle
+from intently_server.bundle import Bundle, BundleError, load_bundle, read_bundle
 from intently_server.engine.seat import Seats, SeatsProblem
 from intently_server.front_ends.backoff import Backoff
 from intently_server.front_ends.part import part_of
@@ -66,15 +66,15 @@ def test_what_was_verified_is_not_hashed_again_but_for_what_is_read(bundle: Bund
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
 
-    assert load_bundle(copy, verified=revision).model == bundle.model
+    assert read_bundle(copy, revision).model == bundle.model
     with pytest.raises(BundleError, match="SHA-256"):
         load_bundle(copy)
     tokenizer = copy / "tokenizer.json"
     tokenizer.write_bytes(tokenizer.read_bytes()[:-1] + b"?")
     with pytest.raises(BundleError, match="tokenizer"):
-        load_bundle(copy, verified=revision)
+        read_bundle(copy, revision)
 
 
 def test_another_revision_than_the_verified_is_refused(bundle_path: Path) -> None:
     with pytest.raises(BundleError, match="another revision"):
-        load_bundle(bundle_path, verified="0" * 64)
+        read_bundle(bundle_path, "0" * 64)
