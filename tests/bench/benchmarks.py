@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from intently.bench.arguments import span
 from support.benchmarks.asked import Asked, Model
 from support.benchmarks.record import machine
-from support.benchmarks.studies import carry_out, studies
+from support.benchmarks.studies import carry_out, is_done, studies
 from support.peer_targets import SMALL
 
 _PREFIX = 600
@@ -75,6 +76,8 @@ def main() -> int:
         raise SystemExit(f"there is no study {', '.join(sorted(unknown))}; there are {_names(listed)}")
     wanted = [study for study in listed if study.name in options.only or not (options.only or study.asked_for)]
     wanted = [study for study in wanted if study.name not in options.skip]
+    names = {study.name for study in wanted if not is_done(options.output / f"{study.name}.json")}
+    asked = replace(asked, forms=tuple(form for form in asked.forms if f"form-{form}" in names))
     facts = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "commit": options.commit,

@@ -67,3 +67,24 @@ def edit_config(path: Path, **changes: Any) -> None:
     """Sets keys of config.json, and makes the manifest match."""
     config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     replace_file(path, "config.json", json.dumps({**config, **changes}).encode())
+
+
+def spoil_weights(path: Path, size: int) -> None:
+    """Adds so many bytes to the weights, as a tensor of zeros that takes no place on the disk: a sound file of the size
+    that the manifest says, with another SHA-256.
+    """
+    weights = path / "model.safetensors"
+    content = weights.read_bytes()
+    begins = 8 + int.from_bytes(content[:8], "little")
+    header, end = json.loads(content[8:begins]), len(content) - begins
+    header["zeros"] = {"dtype": "U8", "shape": [size], "data_offsets": [end, end + size]}
+    told = json.dumps(header).encode()
+    with weights.open("wb") as file:
+        file.write(len(told).to_bytes(8, "little") + told + content[begins:])
+        file.truncate(8 + len(told) + end + size)
+
+    def tell(manifest: Manifest) -> None:
+        [entry] = [each for each in manifest.files if each.path == weights.name]
+        entry.size = weights.stat().st_size
+
+    edit_manifest(path, tell)

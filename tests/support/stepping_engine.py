@@ -89,10 +89,13 @@ def outcome(
     front_ends: int = 1,
     seed: int = 0,
     timeout_s: float | None = None,
+    batch: int = 0,
 ) -> Outcome:
-    """What becomes of calls that come at a rate for some seconds, then at the next one; of so long a deadline each."""
+    """What becomes of calls that come at a rate for some seconds, then at the next one; of so long a deadline each.
+    Beside them one more caller always has so many prompts of a batch in flight, which may wait.
+    """
     with asyncio.Runner(loop_factory=MadeUpTime) as runner:
-        return runner.run(_live(engine, phases, front_ends, random.Random(seed), timeout_s))
+        return runner.run(_live(engine, phases, front_ends, random.Random(seed), timeout_s, batch))
 
 
 async def _live(
@@ -101,6 +104,7 @@ async def _live(
     front_ends: int,
     chance: random.Random,
     timeout_s: float | None,
+    batch: int,
 ) -> Outcome:
     loop = asyncio.get_running_loop()
     began, seen = loop.time(), Outcome()
@@ -108,6 +112,7 @@ async def _live(
     parts = [Admission(bounds, loop.time) for _ in range(front_ends)]
     works = asyncio.create_task(engine.run())
     calls: list[asyncio.Task[None]] = []
+    items = [asyncio.create_task(_ask_again(engine, parts[number % front_ends])) for number in range(batch)]
     until = began
     for seconds, rate in phases:
         due, until = until, until + seconds
@@ -117,7 +122,8 @@ async def _live(
             caller = Caller(str(len(calls) // front_ends % _CALLERS), deadline=deadline)
             calls.append(asyncio.create_task(_ask(engine, parts[len(calls) % front_ends], caller, began, seen)))
     await asyncio.gather(*calls)
-    works.cancel()
+    for each in (works, *items):
+        each.cancel()
     return seen
 
 
@@ -134,3 +140,11 @@ async def _ask(engine: SteppingEngine, admission: Admission, caller: Caller, beg
         seen.expired.append(came - began)
     else:
         seen.answers.append((came - began, asyncio.get_running_loop().time() - came))
+
+
+async def _ask_again(engine: SteppingEngine, admission: Admission) -> None:
+    """One prompt of a batch after the other."""
+    while True:
+        with admission.enter(Caller("batch", patient=True)) as place:
+            await place.turn(10, Stages(asyncio.get_running_loop().time()))
+            await engine.answer()

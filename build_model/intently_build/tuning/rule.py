@@ -3,9 +3,9 @@
 With the rate R that the profile promises, the mean latency S at the rate found, and the latency L that is to be kept:
 
   max_wait           max(L, 4 * S), rounded up to a millisecond: whoever is admitted is answered within the latency, or
-                     refused at once. But the server gives its engine no more than it works off in a quarter of
-                     max_wait; by Little's law the engine holds R * S at the rate found, so with less than 4 * S it
-                     would starve, and the rate would fall just when there is too much to do.
+                     refused at once. But the server gives its engine no more than it works off in a third of
+                     max_wait; by Little's law the engine holds R * S at the rate found, so with less than 3 * S it
+                     would starve, and the rate would fall just when there is too much to do. A fourth is for chance.
   max_running        R * max_wait / 2, by Little's law twice what the engine holds at the rate: with more inside it, a
                      server that was never full, and so knows no rate to refuse by yet, would answer too late. At least
                      the 32 that the server gives its engine in any case. At most 2 * max_sequences: one step is
@@ -26,7 +26,7 @@ DEFAULT_RUNNING = 256  # of the server, where nobody says
 LEAST_RUNNING = 32  # that the server gives its engine, however slow
 LARGEST_BATCH = 256  # of the server by default
 
-_ENGINE_QUARTERS = 4  # the server lets the engine have a quarter of max_wait
+_STAYS = 4  # of which the server lets the engine have a third of max_wait; the rest is for chance
 _ENGINE_SHARE = 0.5
 _STEPS = 2
 _HEADROOM = 2
@@ -75,7 +75,7 @@ def admission_limits(rate: float, mean_s: float, limit_s: float, max_sequences: 
       max_sequences: of a step; None where vLLM chooses.
       prompts: their lengths.
     """
-    max_wait = math.ceil(1000 * max(limit_s, _ENGINE_QUARTERS * mean_s) - 1e-6) / 1000
+    max_wait = math.ceil(1000 * max(limit_s, _STAYS * mean_s) - 1e-6) / 1000
     most = _STEPS * max_sequences if max_sequences else DEFAULT_RUNNING
     max_running = min(most, max(LEAST_RUNNING, math.ceil(_ENGINE_SHARE * rate * max_wait)))
     max_in_flight = max(math.ceil(_HEADROOM * rate * max_wait), 2 * max_running, LARGEST_BATCH)

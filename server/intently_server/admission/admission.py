@@ -52,7 +52,7 @@ class Admission:
 
     def threads(self, count: int, name: str) -> FairThreads:
         """Threads for work that a request needs before its turn. Its place can be taken while it waits for one."""
-        made = FairThreads(count, name, self._bounds.max_wait_s, self._clock, self._overloaded)
+        made = FairThreads(count, name, self._longest_expected_s, self._clock, self._overloaded)
         self._threads.append(made)
         return made
 
@@ -98,12 +98,14 @@ class Admission:
         if self._has_room:
             self._start(place)
             return
+        longest_s = self._longest_expected_s(place) - place.caller.waited_s
+        self._queue.check(place, longest_s)  # before another is pushed out for it
         while self._queue.cost + cost > self._bounds.max_queued_tokens:
             if not self._push_out(place, cost):
                 raise self._overloaded(f"{self._bounds.max_queued_tokens} tokens wait, as many as this server takes")
         started = self._queue.push(place, cost, stages)
         self._start_those_next()  # a push-out may have made room
-        await self._queue.turn(place, started, self._longest_expected_s - place.caller.waited_s)
+        await self._queue.turn(place, started, longest_s)
 
     def leave(self, place: Place, answered: bool) -> None:
         """Gives a place back."""
@@ -151,14 +153,21 @@ class Admission:
             return self._bounds.max_running
         return min(self._bounds.max_running, max(self._bounds.least_running, math.ceil(enough)))
 
-    @property
-    def _longest_expected_s(self) -> float:
+    def _longest_expected_s(self, place: Place) -> float:
         """Seconds of the longest wait that may be expected of a request. What the engine holds it works off in long
-        steps, by which turns and answers come later than was expected.
+        steps, by which turns and answers come later than was expected. Callers with much less in flight than others
+        need not make up for that: their turns come sooner.
         """
         max_wait_s, rate = self._bounds.max_wait_s, self._capacity.cost_per_s
         inside_s = self._running_cost / rate if rate else 0.0
+        if self._is_light(place):
+            inside_s = 0.0
         return min(TRUSTED_SHARE * max_wait_s, max(_LEAST_SHARE * max_wait_s, max_wait_s - _LEFT_FREE * inside_s))
+
+    def _is_light(self, place: Place) -> bool:
+        """Whether its caller has less than half as much in flight as others have on average, this request included."""
+        own, flows = max(1, self._of_flow[place.flow]), len(self._of_flow.keys() | {place.flow})
+        return 2 * own * flows < self._in_flight
 
     @property
     def _longest_inside_s(self) -> float:
@@ -208,10 +217,11 @@ class Admission:
                 raise DeadlineUnmeetable(TOO_LATE)
         # What waited too long in a proxy is still better answered late than never, if it delays nobody.
         in_all_s = expected_s + (0.0 if self._has_room else caller.waited_s)
-        if not caller.patient and in_all_s > self._longest_expected_s:
+        longest_s = self._longest_expected_s(place)
+        if not caller.patient and in_all_s > longest_s:
             raise self._overloaded(
-                f"an answer would come about {in_all_s:.2g} s after the call, and this server takes on what it can "
-                f"answer in {self._bounds.max_wait_s:g} s"
+                f"an answer would come about {in_all_s:.2g} s after the call, and this server takes on what it expects "
+                f"to answer in {longest_s:.2g} s, so as to be done in {self._bounds.max_wait_s:g} s"
             )
 
     def _make_room(self, newcomer: Place) -> bool:

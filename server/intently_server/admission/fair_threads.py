@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from intently_server.admission.bounds import TRUSTED_SHARE
 from intently_server.admission.place import Place
 from intently_server.admission.waiting import Refusal, Waiting
 from intently_server.errors import DeadlineUnmeetable
@@ -23,19 +22,24 @@ class FairThreads:
     Args:
         threads: How many.
         name: Of the threads.
-        max_wait_s: Seconds from its entry in which an admitted request shall be answered.
+        longest_s: Seconds from its entry in which a request may be expected to be answered.
         clock: Monotonic seconds.
         overloaded: See `Waiting`.
     """
 
     def __init__(
-        self, threads: int, name: str, max_wait_s: float, clock: Callable[[], float], overloaded: Refusal
+        self,
+        threads: int,
+        name: str,
+        longest_s: Callable[[Place], float],
+        clock: Callable[[], float],
+        overloaded: Refusal,
     ) -> None:
         self.waiting = Waiting(clock, overloaded)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._threads = threads
         self._free = threads
-        self._longest_s = TRUSTED_SHARE * max_wait_s
+        self._longest_s = longest_s
         self._clock = clock
         self._overloaded = overloaded
         self._running_cost = 0.0
@@ -77,7 +81,7 @@ class FairThreads:
         self._refuse_the_late(place, cost)
         started = self.waiting.push(place, cost)
         try:
-            await self.waiting.turn(place, started, self._longest_s)
+            await self.waiting.turn(place, started, self._longest_s(place))
         except BaseException:
             if place.granted:
                 self._pass_on()
@@ -91,7 +95,7 @@ class FairThreads:
         expected_s = ahead * self._took_s / (self._done * self._threads)
         if caller.deadline is not None and now + expected_s > caller.deadline:
             raise DeadlineUnmeetable("the deadline would pass before the text is tokenized, by what waits at present")
-        too_long_s = now - place.entered + expected_s - self._longest_s
+        too_long_s = now - place.entered + expected_s - self._longest_s(place)
         if not caller.patient and too_long_s > 0:
             raise self._overloaded("other long texts wait, and this one would wait too long", too_long_s)
 

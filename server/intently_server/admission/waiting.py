@@ -10,6 +10,8 @@ from intently_server.types import Stages
 
 TOO_LATE = "the deadline would pass before an answer, by how long answers take at present"
 
+_NO_TURN = "its turn did not come in time: this server has become slower, or others came first"
+
 Refusal = Callable[[str, float], Overloaded]
 
 
@@ -57,6 +59,11 @@ class Waiting:
             stages.place_in_queue = place.entry.order
         return started
 
+    def check(self, place: Place, longest_s: float) -> None:
+        """Refuses one for which no time is left in which its turn could come: see `turn`."""
+        if not place.caller.patient and self._left_s(place, longest_s) <= 0:
+            raise self._overloaded(_NO_TURN, 0.0)
+
     async def turn(self, place: Place, started: "asyncio.Future[None]", longest_s: float) -> None:
         """Returns once it is the turn of a request that was pushed. It may have come too, if this ends by an error.
 
@@ -69,14 +76,11 @@ class Waiting:
             Overloaded: if others took its place, or if the wait becomes longer than was expected.
             DeadlineUnmeetable: if its turn came too late for the deadline.
         """
-        left_s = longest_s - (self._clock() - place.entered)
         try:
-            async with asyncio.timeout(None if place.caller.patient else max(0.0, left_s)):
+            async with asyncio.timeout(None if place.caller.patient else max(0.0, self._left_s(place, longest_s))):
                 await started
         except TimeoutError:
-            raise self._overloaded(
-                "its turn did not come in time: this server has become slower, or others came first", 0.0
-            ) from None
+            raise self._overloaded(_NO_TURN, 0.0) from None
         finally:
             if place.entry is not None:
                 self._queue.withdraw(place.entry)
@@ -98,6 +102,9 @@ class Waiting:
                 return place
             place.started.set_exception(DeadlineUnmeetable(TOO_LATE))
         return None
+
+    def _left_s(self, place: Place, longest_s: float) -> float:
+        return longest_s - (self._clock() - place.entered)
 
     def last_of_heaviest(self) -> Place | None:
         """The latest request of the flow with the most waiting for its weight; None if nothing waits."""

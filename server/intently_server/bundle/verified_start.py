@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from intently_server.bundle.files import verify_weights
@@ -20,8 +21,12 @@ class _Started(Protocol):
 S = TypeVar("S", bound=_Started)
 
 
-async def begin_verifying(bundle: Bundle) -> "asyncio.Future[None]":
-    """Verifies the bundle's weights, in a thread.
+async def begin_verifying(bundle: Bundle, alone_s: float = _ALONE_S) -> "asyncio.Future[None]":
+    """Verifies the bundle's weights, in a thread that nobody waits for.
+
+    Args:
+        bundle: Whose they are.
+        alone_s: Seconds after which this returns at the latest.
 
     Returns:
         What ends once they are verified, with a BundleError if they are not those of the manifest. Of small weights it
@@ -30,10 +35,11 @@ async def begin_verifying(bundle: Bundle) -> "asyncio.Future[None]":
     Raises:
         BundleError: if small ones are not.
     """
-    verifying = asyncio.ensure_future(asyncio.to_thread(verify_weights, bundle.path, bundle.manifest))
+    thread = ThreadPoolExecutor(1, thread_name_prefix="verify")
+    verifying = asyncio.wrap_future(thread.submit(verify_weights, bundle.path, bundle.manifest))
     verifying.add_done_callback(lambda done: done.cancelled() or done.exception())  # a start that is given up asks not
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(verifying), _ALONE_S)
+        await asyncio.wait_for(asyncio.shield(verifying), alone_s)
     return verifying
 
 
@@ -41,7 +47,7 @@ async def started_once_verified(
     verifying: "asyncio.Future[None]", start: Callable[[], Awaitable[S]], shutdown_s: float
 ) -> S:
     """What `start` gives, once the weights are verified too. If they are not, or if this is cancelled, the start is
-    given up.
+    given up. Where both fail it is for the weights: whoever reads damaged ones may fail by them.
 
     Args:
         verifying: See `begin_verifying`.
@@ -56,6 +62,8 @@ async def started_once_verified(
     both: list[asyncio.Future[Any]] = [starting, verifying]
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
+        if starting.done() and not starting.cancelled() and starting.exception() is not None:
+            await asyncio.wait([verifying])
         if verifying.done():
             verifying.result()
         return await starting

@@ -65,7 +65,7 @@ class VllmConfig:
             "load_format": "safetensors",
             "runner": "pooling",
             "convert": "classify",
-            "model_impl": "vllm",  # else 0.25.1 looks at Transformers' first, in a process that imports all of it: 10 s
+            "model_impl": "vllm",  # else 0.25.1 looks at Transformers' models first, in a process of its own: 10 s
             "dtype": self.dtype,
             "max_model_len": self.max_input_tokens,
             "enable_prefix_caching": True,

@@ -44,7 +44,7 @@ class Task:
 
     Attributes:
         settings: Its own part.
-        revision: Of the bundle, as the first process has verified it.
+        revision: Of the bundle, as the first process has read it.
         place: Its number among the front ends; who comes in its place has the same.
         seat: Where it sits at the engine; nobody sits there again.
         own_address: HOST:PORT where it listens beside the shared address; "" for none.

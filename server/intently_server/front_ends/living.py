@@ -23,7 +23,7 @@ class Start:
 
     Attributes:
         settings: Of each, its part.
-        revision: Of the bundle, as verified.
+        revision: Of the bundle, as the first process has read it.
         own_addresses: Where each listens beside the shared address, by its place; empty for nowhere.
         engine: How it is reached.
     """

@@ -170,7 +170,9 @@ class _FirstProcess:
         guard.watch(child_processes())  # of an engine that was still starting
 
     def _close(self, guard: ProcessGuard) -> None:
-        """Not where the engine's start was given up, which may still start processes: that guard ends with this one."""
+        """Not where the engine's start failed or was given up, which may still start processes: that guard ends them,
+        and itself, once this process has ended.
+        """
         launching = self._launching
         if launching is None or (not launching.cancelled() and launching.exception() is None):
             guard.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.bundles import copy_bundle, edit_config, edit_manifest
+from support.bundles import copy_bundle, edit_config, edit_manifest, spoil_weights
 from support.server_process import run_to_the_end
 
 
@@ -43,6 +43,21 @@ def test_an_unusable_bundle(bundle_path: Path, tmp_path: Path, name: str) -> Non
     assert ended.stdout == ""
     [line] = ended.stderr.splitlines()
     assert all(word in line for word in (str(copy), *words))
+
+
+@pytest.mark.parametrize("front_ends", ["1", "2"])
+def test_large_weights_that_are_damaged_end_a_start_that_has_begun(
+    bundle_path: Path, tmp_path: Path, front_ends: str
+) -> None:
+    copy = copy_bundle(bundle_path, tmp_path / "bundle")
+    spoil_weights(copy, 2 << 30)
+
+    ended = run_to_the_end("--bundle", str(copy), "--address", "127.0.0.1:0", "--front-ends", front_ends)
+
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    line = ended.stderr.splitlines()[-1]
+    assert all(word in line for word in (str(copy), "model.safetensors", "SHA-256"))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Studies of what the model and the work are like: formats, labels, lengths of utterances, prefixes, other settings."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from support.benchmarks.agreement import Compared, compared
 from support.benchmarks.asked import Model
@@ -44,8 +44,8 @@ def prefix_lengths(world: World) -> None:
 def one_form(form: str, world: World) -> None:
     """The model in another format: closed loops, and the highest rate, of our server alone."""
     model = world.other(form=form)
-    forms = world.asked.forms
-    _make(world, [world.other(form=each) for each in forms[forms.index(form) :]])
+    left = world.asked.forms[world.asked.forms.index(form) :]
+    _make(world, [world.other(form=each) for each in left])
     roles, said = {"server": world.server(model)}, world.said(model=model)
     world.bench("1", roles, "--concurrency", "1", *duration(world), said=said)
     steps = ",".join(map(str, world.asked.concurrencies))
@@ -95,9 +95,13 @@ def _alone(world: World, name: str, model: Model) -> None:
 
 
 def _make(world: World, models: Iterable[Model]) -> None:
-    """Makes the bundles and starts the servers of these models all at the same time, if that is asked for."""
+    """Makes the bundles and starts the servers of these models all at the same time, if that is asked for. Who needs
+    one that cannot be made fails when it asks for it.
+    """
     if world.asked.at_once:
-        world.together(*(partial(world.server, model) for model in models))
+        each = dict.fromkeys(models)
+        with ThreadPoolExecutor(len(each)) as threads:
+            wait([threads.submit(world.server, model) for model in each])
 
 
 def _leave(world: World, model: Model) -> None:

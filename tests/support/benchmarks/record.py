@@ -103,10 +103,10 @@ def machine() -> dict[str, Any]:
             continue
     gpus = []
     if shutil.which(_GPU[0]) is not None:
-        said = subprocess.run(_GPU, capture_output=True, text=True, timeout=30, check=False).stdout
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        asked = [*_GPU, f"--id={visible}"] if visible else _GPU
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False).stdout
         gpus = [line.strip() for line in said.splitlines() if line.strip()]
-        if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
-            gpus = [gpus[int(number)] for number in visible.split(",")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "gpus": gpus,

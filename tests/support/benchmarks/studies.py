@@ -40,7 +40,7 @@ class Study:
 def studies(asked: Asked, settings: Sequence[str]) -> list[Study]:
     """All of them; of settings, one each."""
     forms = [Study(f"form-{form}", 330.0, partial(curves.one_form, form)) for form in asked.forms]
-    changed = [Study(f"setting-{each}", 200.0, partial(curves.one_setting, each), asked_for=True) for each in settings]
+    changed = [Study(f"setting-{each}", 260.0, partial(curves.one_setting, each), asked_for=True) for each in settings]
     return [
         Study("rate-beside-serve", 330.0, load.rate_beside_serve),
         Study("rate-beside-bare", 200.0, load.rate_beside_bare),

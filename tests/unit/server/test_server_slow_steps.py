@@ -39,6 +39,17 @@ def test_answers_come_in_time_under_overload_where_steps_vary_by_chance(seed: in
         assert seen.goodput(since_s, until_s) >= 0.85 * sustained
 
 
+@pytest.mark.parametrize(("sustained", "share"), [(60.0, 0.6), (75.0, 0.8), (100.0, 0.9), (243.0, 0.9)])
+def test_single_calls_get_their_turns_beside_a_batch_that_may_wait(sustained: float, share: float) -> None:
+    """By callers with much less in flight than the batch has. Of slow engines 32 prompts are much already."""
+    engine = SteppingEngine(lambda prompts, _: max(0.005, prompts / sustained), answer_s=0.0)
+
+    seen = outcome(engine, [(20.0, 0.1 * sustained)], batch=256)
+
+    assert seen.goodput(5.0, 20.0) >= share * 0.1 * sustained
+    assert seen.p99(5.0, 20.0) <= 1.25 * MAX_WAIT_S
+
+
 def test_an_engine_that_has_become_slower_is_given_less() -> None:
     slower_s = 10.0
     engine = SteppingEngine(lambda prompts, s: max(0.005, prompts / (4 * SUSTAINED if s < slower_s else SUSTAINED)))

@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from intently.v1 import bundle_pb2
-from intently_server.bundle import Bundle, BundleError, begin_verifying, started_once_verified
-from support.bundles import copy_bundle
+from intently_server.bundle import Bundle, BundleError, begin_verifying, read_bundle, started_once_verified
+from support.bundles import copy_bundle, spoil_weights
 
 _SHUTDOWN_S = 3.0
-_LARGE = 1 << 30  # bytes, that take longer than the engine is kept waiting for small ones
+_SIZE = 1 << 28  # bytes, that take a while
 
 
 @dataclass
@@ -39,24 +38,16 @@ class Engine:
         self.ended_within_s = timeout_s
 
 
-def damaged(bundle: Bundle, folder: Path, size: int | None = None) -> Bundle:
-    """The bundle with weights that are not those of its manifest, of so many bytes, which take no place on the disk."""
+def damaged(bundle: Bundle, folder: Path) -> Bundle:
+    """The bundle with weights that are not those of its manifest."""
     path = copy_bundle(bundle.path, folder / "bundle")
-    manifest = bundle_pb2.BundleManifest()
-    manifest.CopyFrom(bundle.manifest)
-    weights = path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
-    if size is not None:
-        [entry] = [file for file in manifest.files if file.path == weights.name]
-        entry.size = size
-        with weights.open("r+b") as file:
-            file.truncate(size)
-    return replace(bundle, path=path, manifest=manifest)
+    spoil_weights(path, _SIZE)
+    return read_bundle(path)
 
 
-async def started(bundle: Bundle, start: Callable[[], Awaitable[Engine]]) -> Engine:
-    """As a server does it."""
-    return await started_once_verified(await begin_verifying(bundle), start, _SHUTDOWN_S)
+async def started(bundle: Bundle, start: Callable[[], Awaitable[Engine]], alone_s: float = 60.0) -> Engine:
+    """As a server does it, which has verified small weights before it begins."""
+    return await started_once_verified(await begin_verifying(bundle, alone_s), start, _SHUTDOWN_S)
 
 
 async def test_an_engine_with_the_weights_of_the_manifest_is_given(bundle: Bundle) -> None:
@@ -80,7 +71,7 @@ async def test_an_engine_that_began_by_large_ones_is_ended(bundle: Bundle, tmp_p
     engine = Engine()
 
     with pytest.raises(BundleError, match="SHA-256"):
-        await started(damaged(bundle, tmp_path, _LARGE), partial(engine.start, takes_s))
+        await started(damaged(bundle, tmp_path), partial(engine.start, takes_s), alone_s=0.0)
 
     assert engine.begun.is_set()
     assert engine.given_up == (takes_s > 0)
@@ -93,6 +84,14 @@ async def test_a_start_that_fails_says_why(bundle: Bundle) -> None:
 
     with pytest.raises(MemoryError, match="no room"):
         await started(bundle, fails)
+
+
+async def test_a_start_that_fails_by_damaged_weights_says_that_they_are(bundle: Bundle, tmp_path: Path) -> None:
+    async def fails() -> Engine:
+        raise ValueError("what is this?")
+
+    with pytest.raises(BundleError, match="SHA-256"):
+        await started(damaged(bundle, tmp_path), fails, alone_s=0.0)
 
 
 async def test_a_start_that_nobody_waits_for_is_given_up(bundle: Bundle) -> None:
