@@ -7,7 +7,8 @@ Without either it starts a server with an engine in memory, whose capacity is --
 refuse. Flags that it does not know go to the server. Prints JSON; exits with 1 if the verdict is not good.
 
 On a CPU the engine, the server and this generator share the cores, so that what is refused is paid with what would be
-answered. --engine-core gives the engine a core that nobody else uses, as a GPU would be.
+answered. --engine-core gives the engine a core that nobody else uses, as a GPU would be. Where the engine's steps take
+long, --seconds must be many of them: a few more or less of them in a closed loop are a tenth of what it measures.
 """
 
 import argparse
