@@ -270,20 +270,21 @@ async def test_an_id_in_use_is_refused_and_one_that_was_answered_is_not(server: 
 
 
 async def test_a_newer_revision_takes_the_place_of_one_that_was_not_begun(start_in_memory: StartInMemory) -> None:
-    server = await start_in_memory()
+    server = await start_in_memory(max_running=1)
     server.engine.hold()
-    async with IntentClient(server.served.address) as client, client.stream(max_in_flight=2) as stream:
+    async with IntentClient(server.served.address) as client, client.stream() as stream:
         blocking = await stream.send("blocking")
         await server.engine.wait_running(1)
-        # The grant is used up by these two: the newer one waits for room in `send`, the older is at the server.
         older = await stream.send("wake", utterance_id="u", sequence=1)
-        await server.engine.wait_running(2)
-        newer = asyncio.create_task(stream.send("wake me", utterance_id="u", sequence=2, is_final=True))
+        newer = await stream.send("wake me", utterance_id="u", sequence=2, is_final=True)
+        replaced = await anext(stream)
         server.engine.release()
-        answers = {each.request_id: each.result for each in [await anext(stream) for _ in range(3)]}
-        assert set(answers) == {blocking, older, await newer}
-        assert all(isinstance(result, Classification | SupersededError) for result in answers.values())
-        assert isinstance(answers[newer.result()], Classification)
+        answers = {each.request_id: each.result for each in [await anext(stream) for _ in range(2)]}
+
+    assert replaced.request_id == older
+    assert isinstance(replaced.result, SupersededError)
+    assert set(answers) == {blocking, newer}
+    assert all(isinstance(result, Classification) for result in answers.values())
 
 
 @pytest.mark.parametrize("selected", [{"revision": "0" * 64}, {"label": "canary"}])

@@ -1,5 +1,6 @@
 """Speech and typing on a stream: a newer revision of an utterance replaces those that the engine was not given yet."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,46 @@ async def test_the_engine_works_on_the_latest_words_only(busy: tuple[InMemory, S
     assert [answer.error.request_id for answer in replaced if is_superseded(answer)] == ["0", "1", "2"]
     assert [answer.response.request_id for answer in rest] == ["first", "3"]
     assert server.engine.prompts[1:] == [tuple(bundle.encoder.encode("wake me at seven").token_ids)]
+
+
+async def test_a_bad_revision_replaces_none_where_the_grant_is_used_up(start_in_memory: StartInMemory) -> None:
+    server = await start_in_memory(max_running=1)
+    server.engine.hold()
+    other, stream = StreamCaller(server.served.intents), StreamCaller(server.served.intents)
+    await other.open()
+    await other.item("blocking")
+    await server.engine.wait_running(1)
+    await stream.open(max_in_flight=1)
+    await stream.item("older", text="wake", utterance_id="u", sequence=1)
+    await stream.item("worse", text=" ", utterance_id="u", sequence=2)
+
+    await asyncio.sleep(0.1)  # in which a faulty server replaces it
+    server.engine.release()
+    answers = await stream.finish()
+
+    assert [answer.response.request_id for answer in answers] == ["older", ""]
+    assert reason_of(answers[1].error.status) == "INVALID_INPUT"
+    await other.finish()
+
+
+async def test_a_newer_revision_needs_no_place_of_its_own_to_replace(start_in_memory: StartInMemory) -> None:
+    server = await start_in_memory(max_running=1)
+    server.engine.hold()
+    other, stream = StreamCaller(server.served.intents), StreamCaller(server.served.intents)
+    await other.open()
+    await other.item("blocking")
+    await server.engine.wait_running(1)
+    await stream.open(max_in_flight=1)
+    for sequence, request_id in enumerate(["older", "newer", "newest"]):
+        await stream.item(request_id, text=request_id, utterance_id="u", sequence=sequence)
+    replaced = [await stream.receive() for _ in range(2)]
+
+    server.engine.release()
+    rest = await stream.finish()
+
+    assert [answer.error.request_id for answer in replaced if is_superseded(answer)] == ["older", "newer"]
+    assert [answer.response.request_id for answer in rest] == ["newest"]
+    await other.finish()
 
 
 async def test_a_revision_that_has_started_is_finished(start_in_memory: StartInMemory) -> None:

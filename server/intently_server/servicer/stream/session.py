@@ -151,13 +151,30 @@ class StreamSession:
                 await self._refuse("", InvalidInput.of("message", "is none that this server knows"))
 
     async def _take_item(self, item: pb.ClassifyItem) -> None:
+        order = self._replace(item) if self._places.locked() else None
         await self._take_place()
         try:
             self._check(item)
         except IntentlyError as error:
             self._put_refused(item.request.request_id, error)
             return
-        self._outbox.put(self._start(item))
+        self._outbox.put(self._start(item, order))
+
+    def _replace(self, item: pb.ClassifyItem) -> int | None:
+        """Withdraws what a revision replaces before it waits for a place, which may be that of what it replaces.
+
+        Returns the place in the queue of one that waited there.
+        """
+        with contextlib.suppress(IntentlyError):
+            self._check(item)
+            return self._supersede(item)
+        return None
+
+    def _supersede(self, item: pb.ClassifyItem) -> int | None:
+        if not item.utterance_id:
+            return None
+        why = Superseded(f"revision {item.sequence} of this utterance has replaced it")
+        return self._in_flight.supersede(item.utterance_id, why)
 
     def _check(self, item: pb.ClassifyItem) -> None:
         """Raises the IntentlyError for an item that cannot be taken."""
@@ -168,11 +185,10 @@ class StreamSession:
         if newest is not None and item.sequence <= newest:
             raise Superseded(f"revision {newest} of this utterance came before revision {item.sequence}")
 
-    def _start(self, message: pb.ClassifyItem) -> Item:
+    def _start(self, message: pb.ClassifyItem, order: int | None) -> Item:
         request, stages = message.request, Stages(time.monotonic())
-        if message.utterance_id:
-            why = Superseded(f"revision {message.sequence} of this utterance has replaced it")
-            stages.place_in_queue = self._in_flight.supersede(message.utterance_id, why)
+        replaced = self._supersede(message)
+        stages.place_in_queue = order if replaced is None else replaced
         if self._accumulates:
             request.context.extend(self._conversation.turns())
         answer = asyncio.ensure_future(self._classify(request, stages, self._accumulates))
