@@ -28,6 +28,16 @@ async def busy(start_in_memory: StartInMemory) -> tuple[InMemory, StreamCaller]:
     return server, stream
 
 
+@pytest.fixture
+async def full(busy: tuple[InMemory, StreamCaller]) -> tuple[InMemory, StreamCaller]:
+    """The same server, and a stream whose grant of one is used up by a revision that waits."""
+    server, _ = busy
+    stream = StreamCaller(server.served.intents)
+    await stream.open(max_in_flight=1)
+    await stream.item("older", text="wake", utterance_id="u", sequence=1)
+    return server, stream
+
+
 def is_superseded(answer: pb.ClassifyStreamResponse) -> bool:
     """Whether the item was replaced."""
     status = answer.error.status
@@ -51,15 +61,8 @@ async def test_the_engine_works_on_the_latest_words_only(busy: tuple[InMemory, S
     assert server.engine.prompts[1:] == [tuple(bundle.encoder.encode("wake me at seven").token_ids)]
 
 
-async def test_a_bad_revision_replaces_none_where_the_grant_is_used_up(start_in_memory: StartInMemory) -> None:
-    server = await start_in_memory(max_running=1)
-    server.engine.hold()
-    other, stream = StreamCaller(server.served.intents), StreamCaller(server.served.intents)
-    await other.open()
-    await other.item("blocking")
-    await server.engine.wait_running(1)
-    await stream.open(max_in_flight=1)
-    await stream.item("older", text="wake", utterance_id="u", sequence=1)
+async def test_a_bad_revision_replaces_none_where_the_grant_is_used_up(full: tuple[InMemory, StreamCaller]) -> None:
+    server, stream = full
     await stream.item("worse", text=" ", utterance_id="u", sequence=2)
 
     await asyncio.sleep(0.1)  # in which a faulty server replaces it
@@ -68,18 +71,11 @@ async def test_a_bad_revision_replaces_none_where_the_grant_is_used_up(start_in_
 
     assert [answer.response.request_id for answer in answers] == ["older", ""]
     assert reason_of(answers[1].error.status) == "INVALID_INPUT"
-    await other.finish()
 
 
-async def test_a_newer_revision_needs_no_place_of_its_own_to_replace(start_in_memory: StartInMemory) -> None:
-    server = await start_in_memory(max_running=1)
-    server.engine.hold()
-    other, stream = StreamCaller(server.served.intents), StreamCaller(server.served.intents)
-    await other.open()
-    await other.item("blocking")
-    await server.engine.wait_running(1)
-    await stream.open(max_in_flight=1)
-    for sequence, request_id in enumerate(["older", "newer", "newest"]):
+async def test_a_newer_revision_needs_no_place_of_its_own_to_replace(full: tuple[InMemory, StreamCaller]) -> None:
+    server, stream = full
+    for sequence, request_id in enumerate(["newer", "newest"], start=2):
         await stream.item(request_id, text=request_id, utterance_id="u", sequence=sequence)
     replaced = [await stream.receive() for _ in range(2)]
 
@@ -88,7 +84,6 @@ async def test_a_newer_revision_needs_no_place_of_its_own_to_replace(start_in_me
 
     assert [answer.error.request_id for answer in replaced if is_superseded(answer)] == ["older", "newer"]
     assert [answer.response.request_id for answer in rest] == ["newest"]
-    await other.finish()
 
 
 async def test_a_revision_that_has_started_is_finished(start_in_memory: StartInMemory) -> None:

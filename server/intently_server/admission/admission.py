@@ -159,15 +159,14 @@ class Admission:
         need not make up for that: their turns come sooner.
         """
         max_wait_s, rate = self._bounds.max_wait_s, self._capacity.cost_per_s
-        inside_s = self._running_cost / rate if rate else 0.0
-        if self._is_light(place):
-            inside_s = 0.0
+        inside_s = 0.0 if not rate or self._is_light(place) else self._running_cost / rate
         return min(TRUSTED_SHARE * max_wait_s, max(_LEAST_SHARE * max_wait_s, max_wait_s - _LEFT_FREE * inside_s))
 
     def _is_light(self, place: Place) -> bool:
         """Whether its caller has less than half as much in flight as others have on average, this request included."""
-        own, flows = max(1, self._of_flow[place.flow]), len(self._of_flow.keys() | {place.flow})
-        return 2 * own * flows < self._in_flight
+        own = self._of_flow[place.flow]
+        flows = len(self._of_flow) + (not own)
+        return 2 * max(1, own) * flows < self._in_flight
 
     @property
     def _longest_inside_s(self) -> float:

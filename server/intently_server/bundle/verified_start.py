@@ -37,6 +37,7 @@ async def begin_verifying(bundle: Bundle, alone_s: float = _ALONE_S) -> "asyncio
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="verify")
     verifying = asyncio.wrap_future(thread.submit(verify_weights, bundle.path, bundle.manifest))
+    thread.shutdown(wait=False)
     verifying.add_done_callback(lambda done: done.cancelled() or done.exception())  # a start that is given up asks not
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.shield(verifying), alone_s)
