@@ -151,7 +151,7 @@ class StreamSession:
                 await self._refuse("", InvalidInput.of("message", "is none that this server knows"))
 
     async def _take_item(self, item: pb.ClassifyItem) -> None:
-        order = self._replace(item) if self._places.locked() else None
+        order = self._replace(item) if item.utterance_id and self._places.locked() else None
         await self._take_place()
         try:
             self._check(item)
